@@ -3,7 +3,8 @@ Everything that Walkdown raises on purpose.
 
 WalkdownError
 ├── UsageError            wrong arguments                                   (exit 1)
-│   └── SiteError         the site file, with file, line and a hint         (exit 1)
+│   ├── SiteError         the site file, with file, line and a hint         (exit 1)
+│   └── SiteErrors        all problems of a site file at once               (exit 1)
 ├── StoreError            database locked, newer, full or damaged           (exit 1)
 ├── ToolBug               our own contract was broken                       (exit 4)
 ├── Withheld              the governor said no; nothing was sent
@@ -17,6 +18,7 @@ WalkdownError
 └── WireError             the device's side of a conversation
     ├── Refused           the connection was refused
     ├── Silent            no answer before the deadline
+    │   └── Unreachable   no route, or nobody on the local link has the address
     ├── Reset             the connection was reset in mid-exchange
     ├── Closed            the peer closed before a whole reply came
     └── BadReply          bytes came, but they are not a reply
@@ -47,6 +49,19 @@ class SiteError(UsageError):
         self.hint = hint
         place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
         super().__init__(f"{place}{message}" + (f"\n  hint: {hint}" if hint else ""))
+
+
+class SiteErrors(UsageError):
+    """All problems found in one file, in the order of their lines."""
+
+    SHOWN = 50
+
+    def __init__(self, errors: tuple[SiteError, ...]) -> None:
+        self.errors = errors
+        lines = [str(error) for error in errors[: self.SHOWN]]
+        if len(errors) > self.SHOWN:
+            lines.append(f"and {len(errors) - self.SHOWN} more problems")
+        super().__init__("\n".join(lines))
 
 
 class StoreError(WalkdownError):
@@ -103,6 +118,10 @@ class Refused(WireError):
 
 class Silent(WireError):
     pass
+
+
+class Unreachable(Silent):
+    """No route, or the address did not resolve on the local link: nobody is there."""
 
 
 class Reset(WireError):
