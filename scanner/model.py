@@ -239,7 +239,7 @@ class Conflict:
 
 
 class Presence(StrEnum):
-    """Declared against seen: the four lists of a walkdown, and those declared without an address."""
+    """Declared against seen: the lists of a walkdown."""
 
     DECLARED_AND_SEEN = "declared_and_seen"
     DECLARED_AND_SILENT = "declared_and_silent"
@@ -280,6 +280,8 @@ class Asset:
     fact_sources: tuple[str, ...]
     """Observation id of each fact, in the order of `facts`."""
     observations: tuple[str, ...]
+    expected_services: tuple[Flow, ...] = ()
+    """What the owner declared that it offers; empty when nothing was declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -509,6 +511,10 @@ class AttestationInfo:
     date: str
     expires: str | None
     state: Literal["accepted", "expired", "document_missing", "document_changed", "unknown"]
+    """"unknown": it names no zone or conduit of this site."""
+    evidence_class: EvidenceClass = EvidenceClass.DOCUMENT
+    note: str = ""
+    """The owner's own words: what was done, or what compensates and how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,243 @@
+"""
+Sockets as the safety contract wants them; used by scanner.session and by nothing else.
+
+Every socket gives up after 2 s without acknowledgement, also when this process is gone
+(`TCP_USER_TIMEOUT`), offers a small receive window, and ends with FIN: half-close, bounded drain,
+close. Source: safety.md sections 2.2 and 6; tcp(7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from ipaddress import ip_address
+
+from scanner import tripwire
+from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError
+from scanner.governor import Device, Governor, Reservation
+from scanner.model import Target, Transport
+
+CONNECT_S = 2.0
+USER_TIMEOUT_MS = 2000
+RECEIVE_WINDOW = 8 * 1024
+DRAIN_S = 1.5
+DRAIN_BYTES = 64 * 1024
+
+SYN_PACKETS = 2
+"""A connect that is given up after 2 s sends two SYNs (1 s apart)."""
+SEGMENT_PACKETS = 3
+"""One segment and the retransmissions that fit into a second (200 ms, 600 ms)."""
+MAX_SEGMENT = 536
+
+_TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+_TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+
+
+def segments(size: int) -> int:
+    """How many segments `size` bytes take at most."""
+    return max(1, -(-size // MAX_SEGMENT))
+
+
+def _translate(error: OSError, what: str) -> WireError:
+    if isinstance(error, ConnectionRefusedError):
+        return Refused(f"{what}: refused")
+    if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return Reset(f"{what}: reset by the device")
+    if error.errno in _UNREACHABLE:
+        return Unreachable(f"{what}: {error.strerror}")
+    if error.errno == errno.ETIMEDOUT:
+        return Silent(f"{what}: no acknowledgement within {USER_TIMEOUT_MS / 1000:g} s")
+    return Closed(f"{what}: {error.strerror or type(error).__name__}")
+
+
+class Wire:
+    """One connected socket of ours (TCP or UDP) and its count of packets."""
+
+    def __init__(self, target: Target, device: Device, governor: Governor) -> None:
+        self._target = target
+        self._device = device
+        self._governor = governor
+        self._loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ip_address(target.address).version == 6 else socket.AF_INET
+        self._stream = target.transport is Transport.TCP
+        kind = socket.SOCK_STREAM if self._stream else socket.SOCK_DGRAM
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+        self.connected = False
+        self.peer_dead = False
+        self.bytes_out = 0
+        self.bytes_in = 0
+        self._pending: tuple[Reservation, tuple[int, int] | None, int] | None = None
+
+    # --- counting -------------------------------------------------------------------------------
+
+    def _tcp_info(self) -> tuple[int, int] | None:
+        """(total_retrans, data_segs_out) of struct tcp_info, or None where it cannot be asked."""
+        if _TCP_INFO is None or not self._stream:
+            return None
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 192)
+        except OSError:
+            return None
+        if len(info) < 160:
+            return None
+        retransmitted = struct.unpack_from("=I", info, 100)[0]
+        data_segments = struct.unpack_from("=I", info, 156)[0]
+        return int(retransmitted), int(data_segments)
+
+    # --- connect --------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Raises Refused, Silent, Unreachable, Halted, BudgetSpent."""
+        if self._stream:
+            self._set_options()
+            await self._governor.may_connect(self._device)
+            reservation = await self._governor.reserve(self._device, SYN_PACKETS)
+            started = self._governor.clock.monotonic()
+            used = 1
+            try:
+                await self._connect(CONNECT_S)
+                info = self._tcp_info()
+                used += info[0] if info else 0
+            except (Silent, Halted):
+                used = min(SYN_PACKETS, 1 + int(self._governor.clock.monotonic() - started))
+                raise
+            finally:
+                reservation.settle(used, self._governor.clock.monotonic())
+        else:
+            await self._connect(CONNECT_S)  # sends nothing
+        self.connected = True
+
+    def _set_options(self) -> None:
+        tcp = socket.IPPROTO_TCP
+        self._socket.setsockopt(tcp, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_WINDOW)
+        if _TCP_WINDOW_CLAMP is not None:
+            self._socket.setsockopt(tcp, _TCP_WINDOW_CLAMP, RECEIVE_WINDOW)
+        if _TCP_USER_TIMEOUT is not None:
+            self._socket.setsockopt(tcp, _TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+    async def _connect(self, timeout_s: float) -> None:
+        endpoint = (self._target.address, self._target.port)
+        what = f"{self._target.transport} {endpoint[0]} port {endpoint[1]}"
+        with tripwire.grant(*endpoint):
+            attempt = asyncio.ensure_future(self._loop.sock_connect(self._socket, endpoint))
+            try:
+                await self._wait(attempt, timeout_s, f"{what}: no answer to the connect")
+            except OSError as error:
+                raise _translate(error, what) from error
+
+    async def _wait(self, work: asyncio.Future[object], timeout_s: float, silence: str) -> object:
+        """The result of `work`, Silent after the time, or Halted when everything is stopped."""
+        halted = asyncio.ensure_future(self._governor.until_halted())
+        try:
+            await asyncio.wait(
+                {work, halted}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work.done():
+                return work.result()
+            if halted.done():
+                raise Halted(self._governor.halt_reason or "halted")
+            raise Silent(silence)
+        finally:
+            for task in (work, halted):
+                task.cancel()
+            await asyncio.gather(work, halted, return_exceptions=True)
+
+    # --- talk -----------------------------------------------------------------------------------
+
+    async def send(self, data: bytes, *, closing: bool = False) -> None:
+        """Send one frame. The kernel's own count of segments is charged, also retransmissions."""
+        reserved = segments(len(data)) - 1 + SEGMENT_PACKETS if self._stream else 1
+        reservation = await self._governor.reserve(self._device, reserved, closing=closing)
+        before = self._tcp_info()
+        what = f"{self._target.transport} {self._target.address} port {self._target.port}"
+        try:
+            await self._loop.sock_sendall(self._socket, data)
+        except OSError as error:
+            raise _translate(error, what) from error
+        finally:
+            self._pending = (reservation, before, reserved)
+        self.bytes_out += len(data)
+
+    def settle(self, *, dead: bool = False) -> None:
+        """Give back what the last send did not use."""
+        if self._pending is None:
+            return
+        reservation, before, reserved = self._pending
+        self._pending = None
+        after = self._tcp_info()
+        if dead or not self._stream:
+            used = reserved
+        elif before and after:
+            used = max(1, after[1] - before[1])
+        else:
+            used = reserved - SEGMENT_PACKETS + 1
+        reservation.settle(used, self._governor.clock.monotonic())
+
+    async def receive(self, timeout_s: float, size: int = 65536) -> bytes:
+        """What came (b"" at the peer's end). Raises Silent, Reset, Refused, Halted."""
+        what = f"{self._target.transport} {self._target.address} port {self._target.port}"
+        try:
+            data = await self._wait(
+                asyncio.ensure_future(self._loop.sock_recv(self._socket, size)),
+                max(timeout_s, 0.001),
+                f"{what}: no answer within the deadline",
+            )
+        except OSError as error:
+            raise _translate(error, what) from error
+        assert isinstance(data, bytes)  # noqa: S101 - narrows what sock_recv returned
+        self.bytes_in += len(data)
+        return data
+
+    # --- end ------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """FIN, bounded drain, close. Never raises, never sends a reset to a live peer."""
+        if not self._stream or not self.connected:
+            self.settle()
+            self._socket.close()
+            return
+        self.settle(dead=self.peer_dead)
+        reservation = await self._governor.reserve(self._device, SEGMENT_PACKETS, closing=True)
+        before = self._tcp_info()
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            await self._drain()
+        except OSError:
+            pass
+        finally:
+            after = self._tcp_info()
+            used = 1
+            if before and after:
+                used += after[0] - before[0]
+            reservation.settle(used, self._governor.clock.monotonic())
+            self._socket.close()
+            self.connected = False
+
+    async def _drain(self) -> None:
+        end = self._loop.time() + DRAIN_S
+        drained = 0
+        while drained < DRAIN_BYTES and (left := end - self._loop.time()) > 0:
+            try:
+                data = await asyncio.wait_for(self._loop.sock_recv(self._socket, 65536), left)
+            except TimeoutError:
+                return
+            if not data:
+                return
+            drained += len(data)
+
+
+def has_route(address: str) -> bool:
+    """Whether this machine has a route to an address. Connecting a UDP socket sends nothing."""
+    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, tripwire.grant(address, 9):
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return False
+    return True
