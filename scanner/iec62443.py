@@ -1,5 +1,5 @@
 """
-The catalogue of IEC 62443-3-3: 7 foundational requirements, 51 system requirements, 49 enhancements.
+The catalogue of IEC 62443-3-3: 7 FR, 51 system requirements (SR), 49 enhancements (RE).
 
 Source: IEC 62443-3-3:2013 with corrigendum 1 of 2014, Annex B (levels). Only identifiers, titles,
 clause numbers and levels are taken from it; the intents are our own sentences. The data stand in

@@ -511,7 +511,7 @@ class AttestationInfo:
     date: str
     expires: str | None
     state: Literal["accepted", "expired", "document_missing", "document_changed", "unknown"]
-    """"unknown": it names no zone or conduit of this site."""
+    """`unknown`: it names no zone or conduit of this site."""
     evidence_class: EvidenceClass = EvidenceClass.DOCUMENT
     note: str = ""
     """The owner's own words: what was done, or what compensates and how."""
