@@ -1,0 +1,827 @@
+"""
+One run's database: what was asked, what came back, what was concluded. Crash-safe.
+
+A request is written here, and its commit is done, before the first byte of it leaves. All writes
+go through one thread with a queue; what waits there at the same moment shares one commit. Each
+write is also an event in the evidence chain (scanner.evidence), in the same transaction. After a
+crash the database holds a prefix of what happened: nothing that was confirmed is missing.
+
+Reading needs no lock and may go on while a scan writes; only one process writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+
+from scanner import database, evidence
+from scanner.database import RUN, Database, UtcTime
+from scanner.errors import StoreError, ToolBug
+from scanner.evidence import Event
+from scanner.model import Exchange, Observation, Outcome, Target, Tier, Transport
+
+T = TypeVar("T")
+RunState = Literal["running", "finished", "interrupted", "halted"]
+
+metadata = MetaData()
+runs = Table(
+    "run",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("meta", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state_at", UtcTime, nullable=False),
+    Column("safety", Text),
+)
+events_table = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+exchanges_table = Table(
+    "exchanges",
+    metadata,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("question", Text, nullable=False, index=False),
+    Column("zone", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("probe", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("sent_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("outcome", Text),
+    Column("reason", Text, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    Column("wire_out", BigInteger, nullable=False),
+    Column("wire_in", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+questions_table = Table(
+    "questions",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("protocol", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("started_seq", Integer, ForeignKey("events.seq"), nullable=False),
+)
+observations_table = Table(
+    "observations",
+    metadata,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("question", Text, nullable=False),
+    Column("current", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMeta:
+    """
+    What is known of a run when it begins. `plan_digest` is the SHA-256 of the plan in hex;
+    `authorisation` its reference and `authorised_by` its owner ("" on loopback without one);
+    `limits` are the limits in force, in words. The site file holds references to secrets, never
+    secrets.
+    """
+
+    id: str
+    site: str
+    site_file_text: str
+    plan_digest: str
+    started_at: datetime
+    version: str
+    authorisation: str
+    authorised_by: str
+    tiers: tuple[str, ...]
+    limits: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    state: RunState
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedQuestion:
+    """A question that was under way when the run broke off. `exchanges` were already written."""
+
+    key: str
+    protocol: str
+    started_at: datetime
+    exchanges: tuple[str, ...]
+
+
+_META = TypeAdapter(RunMeta)
+_OBSERVATION = TypeAdapter(Observation)
+
+# States of a question. Open: it may be (re)started. Interrupted: known, told, not asked again.
+_STARTED, _FINISHED, _INTERRUPTED, _OPEN = "started", "finished", "interrupted", "open"
+
+
+def question_key(target: Target, probe: str, tier: Tier) -> str:
+    """The name of a question in a run: zone|address|transport|port|probe|tier."""
+    return "|".join((target.zone, target.address, target.transport, str(target.port), probe, tier))
+
+
+def split_key(key: str) -> tuple[Target, str, Tier]:
+    """The inverse of `question_key`. Raises ToolBug."""
+    try:
+        zone, address, transport, port, probe, tier = key.rsplit("|", 5)
+        target = Target(zone=zone, address=address, port=int(port), transport=Transport(transport))
+        return target, probe, Tier(tier)
+    except ValueError:
+        raise ToolBug(f"not a question key: {key!r}") from None
+
+
+def key_of(observation: Observation) -> str:
+    target = Target(
+        zone=observation.zone,
+        address=observation.address,
+        port=observation.port,
+        transport=observation.transport,
+    )
+    return question_key(target, observation.probe, observation.tier)
+
+
+class RunStore:
+    """
+    An open run. Async methods return when their commit is done; the others block shortly.
+
+    Use `create` or `open`, then `close` (or `with` / `async with`). Every method raises StoreError
+    when the database cannot be used; after a failed write every later write fails with the same
+    error, so that nothing leaves unrecorded.
+    """
+
+    def __init__(self, base: Database, *, read_only: bool) -> None:
+        self._base = base
+        self._writer = None if read_only else _Writer(base)
+
+    @classmethod
+    def create(
+        cls, place: str | Path, *, run: RunMeta, now: datetime, busy_timeout_s: float = 5.0
+    ) -> RunStore:
+        """A new run in state running. Raises StoreError, also when there is a run already."""
+        base = database.create(place, RUN, exclusive=True, busy_timeout_s=busy_timeout_s)
+        try:
+            store = cls(base, read_only=False)
+            store._write(lambda log: _begin_run(log, run, now))
+        except BaseException:
+            base.close()
+            raise
+        return store
+
+    @classmethod
+    def open(
+        cls, place: str | Path, *, read_only: bool = False, busy_timeout_s: float = 5.0
+    ) -> RunStore:
+        """An existing run. `read_only` works beside a running scan."""
+        base = database.open_existing(
+            place, RUN, exclusive=not read_only, busy_timeout_s=busy_timeout_s
+        )
+        try:
+            store = cls(base, read_only=read_only)
+            store.meta()
+        except BaseException:
+            base.close()
+            raise
+        return store
+
+    # --- writing while the scan goes on ---------------------------------------------------------
+
+    async def question_started(self, key: str, *, protocol: str, at: datetime) -> None:
+        """A question's turn has come; nothing is sent yet. Raises ToolBug when it is finished."""
+        split_key(key)
+        await self._submit(lambda log: _start_question(log, key, protocol, at))
+
+    async def intent(
+        self,
+        *,
+        target: Target,
+        probe: str,
+        tier: Tier,
+        label: str,
+        request: bytes,
+        question: str,
+        sent_at: datetime,
+    ) -> str:
+        """
+        Write down a request, secrets masked, before it leaves. Returns the exchange's id, and
+        means: it is on disk. `question` is a started question's key, or "" for a canary.
+        """
+        row = {
+            "question": question,
+            "zone": target.zone,
+            "address": target.address,
+            "port": target.port,
+            "transport": str(target.transport),
+            "probe": probe,
+            "tier": str(tier),
+            "label": _plain(label),
+        }
+        return await self._submit(lambda log: _write_intent(log, row, request, sent_at))
+
+    async def ended(
+        self,
+        exchange_id: str,
+        *,
+        outcome: Outcome,
+        reason: str,
+        reply: bytes,
+        finished_at: datetime,
+        wire_out: int,
+        wire_in: int,
+    ) -> None:
+        """Write down how an exchange ended; written even when the caller is cancelled meanwhile."""
+        row: dict[str, str | int] = {
+            "outcome": str(outcome),
+            "reason": _plain(reason),
+            "wire_out": wire_out,
+            "wire_in": wire_in,
+        }
+        await asyncio.shield(
+            self._submit(lambda log: _write_end(log, exchange_id, row, reply, finished_at))
+        )
+
+    async def question_finished(self, observation: Observation) -> Observation:
+        """
+        Keep what became of a question; it is never asked again. An empty `id` is replaced by "o"
+        and the number in the chain. Returns the observation as kept.
+        """
+        return await asyncio.shield(
+            self._submit(lambda log: _finish_question(log, observation, _FINISHED))
+        )
+
+    # --- writing at the beginning and at the end ------------------------------------------------
+
+    def mark_interrupted(self, now: datetime) -> tuple[Observation, ...]:
+        """
+        After a crash: give every question that was in flight an observation with the outcome
+        interrupted, so that it is shown and not asked again. Returns these observations.
+        """
+        found = tuple(_interrupted(question, now) for question in self.interrupted_questions())
+        return self._write(
+            lambda log: tuple(_finish_question(log, each, _INTERRUPTED) for each in found)
+        )
+
+    def reopen(self, keys: Iterable[str]) -> None:
+        """Allow interrupted questions to be asked again (--repeat-interrupted)."""
+        wanted = tuple(keys)
+        self._write(lambda log: _reopen(log, wanted))
+
+    def set_state(self, state: RunState, reason: str, at: datetime) -> None:
+        self._write(lambda log: _set_state(log, state, _plain(reason), at))
+
+    def save_safety(self, text: str) -> None:
+        """Keep the safety figures, as JSON text."""
+        self._write(lambda log: _save_safety(log, text))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def meta(self) -> RunMeta:
+        text = self._scalar(select(runs.c.meta))
+        try:
+            return _META.validate_json(text or "")
+        except ValidationError as error:
+            raise StoreError(f"{self.place}: damaged: the run's own record is missing") from error
+
+    def status(self) -> RunStatus:
+        with self._base.reading() as connection:
+            row = connection.execute(select(runs.c.state, runs.c.reason, runs.c.state_at)).one()
+        return RunStatus(state=row.state, reason=row.reason, at=row.state_at)
+
+    def safety(self) -> str | None:
+        """The safety figures as saved, or None."""
+        return self._scalar(select(runs.c.safety))
+
+    def finished_questions(self) -> frozenset[str]:
+        """Keys of the questions that must not be asked (again)."""
+        wanted = select(questions_table.c.key).where(
+            questions_table.c.state.in_((_FINISHED, _INTERRUPTED))
+        )
+        with self._base.reading() as connection:
+            return frozenset(connection.execute(wanted).scalars())
+
+    def interrupted_questions(self) -> tuple[StartedQuestion, ...]:
+        """
+        Questions that were started, had a request written down, and have no end: in flight when
+        the run broke off. Those without a request were never asked and are simply not done.
+        """
+        q, x = questions_table.c, exchanges_table.c
+        asked = (
+            select(q.key, q.protocol, q.started_at, x.seq)
+            .join(exchanges_table, x.question == q.key)
+            .where(q.state == _STARTED, x.seq > q.started_seq)
+            .order_by(x.seq)
+        )
+        with self._base.reading() as connection:
+            rows = connection.execute(asked).all()
+        found: dict[str, StartedQuestion] = {}
+        for row in rows:
+            known = found.get(row.key) or StartedQuestion(
+                key=row.key, protocol=row.protocol, started_at=row.started_at, exchanges=()
+            )
+            found[row.key] = replace(known, exchanges=(*known.exchanges, f"x{row.seq}"))
+        return tuple(found.values())
+
+    def marked_interrupted(self) -> frozenset[str]:
+        """Keys of the questions that `mark_interrupted` settled: what `reopen` may take."""
+        wanted = select(questions_table.c.key).where(questions_table.c.state == _INTERRUPTED)
+        with self._base.reading() as connection:
+            return frozenset(connection.execute(wanted).scalars())
+
+    def observations(self) -> tuple[Observation, ...]:
+        """The newest observation of every question, in the order they were made."""
+        return tuple(observation for observation, _ in self._observations(current_only=True))
+
+    def exchanges(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        zone: str | None = None,
+        address: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Exchange]:
+        """
+        Exchanges in the order they were sent; `since` is included, `until` is not.
+
+        One without an end has the outcome interrupted and no `finished_at`.
+        """
+        x = exchanges_table.c
+        wanted = select(exchanges_table).order_by(x.seq)
+        if zone is not None:
+            wanted = wanted.where(x.zone == zone)
+        if address is not None:
+            wanted = wanted.where(x.address == address)
+        if since is not None:
+            wanted = wanted.where(x.sent_at >= since)
+        if until is not None:
+            wanted = wanted.where(x.sent_at < until)
+        if ids is None:
+            yield from self._exchange_rows(wanted)
+            return
+        numbers = sorted({_number(exchange_id) for exchange_id in ids})
+        for first in range(0, len(numbers), 500):
+            yield from self._exchange_rows(wanted.where(x.seq.in_(numbers[first : first + 500])))
+
+    def events(self) -> Iterator[Event]:
+        """The evidence chain, for evidence.verify."""
+        with self._base.reading() as connection:
+            for row in connection.execute(select(events_table).order_by(events_table.c.seq)):
+                yield Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
+
+    def chain_head(self) -> str:
+        with self._base.reading() as connection:
+            last = _last_event(connection)
+        return last.sha256 if last else evidence.GENESIS
+
+    def verify(self, *, expected_head: str | None = None) -> evidence.VerifyResult:
+        """Check the chain, and everything that is kept against it."""
+        result = evidence.verify(self.events(), expected_head=expected_head)
+        contents = evidence.verify_contents(
+            self.events(), self.exchanges(), self._observations(current_only=False)
+        )
+        return replace(result, problems=result.problems + contents)
+
+    @property
+    def place(self) -> str:
+        return self._base.place
+
+    @property
+    def commits(self) -> int:
+        """How many commits this process made."""
+        return self._writer.commits if self._writer else 0
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what waits, then let go of the database. May be called twice."""
+        try:
+            if self._writer is not None:
+                self._writer.stop()
+        finally:
+            self._base.close()
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> RunStore:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _enqueue(self, job: Callable[[_Log], T]) -> Future[T]:
+        if self._writer is None:
+            raise ToolBug("this run was opened for reading only")
+        return self._writer.enqueue(job)
+
+    def _submit(self, job: Callable[[_Log], T]) -> asyncio.Future[T]:
+        return asyncio.wrap_future(self._enqueue(job))
+
+    def _write(self, job: Callable[[_Log], T]) -> T:
+        return self._enqueue(job).result()
+
+    def _scalar(self, query: object) -> str | None:
+        with self._base.reading() as connection:
+            found: str | None = connection.execute(query).scalar_one_or_none()  # type: ignore[call-overload]
+            return found
+
+    def _observations(self, *, current_only: bool) -> Iterator[tuple[Observation, str]]:
+        wanted = select(observations_table.c.body).order_by(observations_table.c.seq)
+        if current_only:
+            wanted = wanted.where(observations_table.c.current)
+        with self._base.reading() as connection:
+            for body in connection.execute(wanted).scalars():
+                try:
+                    yield _OBSERVATION.validate_json(body), body
+                except ValidationError as error:
+                    raise StoreError(
+                        f"{self.place}: damaged: an observation is not readable"
+                    ) from error
+
+    def _exchange_rows(self, query: object) -> Iterator[Exchange]:
+        with self._base.reading() as connection:
+            for row in connection.execute(query):  # type: ignore[call-overload]
+                yield _exchange(row)
+
+
+@dataclass(slots=True)
+class _Log:
+    """What a job in the writer thread works with: a transaction, and the end of the chain."""
+
+    connection: Connection
+    last: Event | None
+
+    def append(self, kind: str, content: Mapping[str, object]) -> Event:
+        event = evidence.append(self.last, kind, content)
+        self.connection.execute(
+            insert(events_table),
+            {"seq": event.seq, "kind": kind, "payload": event.payload, "sha256": event.sha256},
+        )
+        self.last = event
+        return event
+
+
+class _Writer:
+    """
+    The one thread that writes. Jobs that wait together run in one transaction and learn of its
+    commit together. A job that raises ToolBug did so before it wrote anything and fails alone; any
+    other error ends the writer, and everything after it fails with the same words.
+    """
+
+    MOST_AT_ONCE = 256
+
+    def __init__(self, base: Database) -> None:
+        self.commits = 0
+        self._base = base
+        self._queue: queue.SimpleQueue[tuple[Callable[[_Log], object], Future[object]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._failure: str | None = None
+        self._stopped = False
+        self._gate = threading.Lock()
+        with base.reading() as connection:
+            self._last = _last_event(connection)
+        self._thread = threading.Thread(target=self._run, name="walkdown-store", daemon=True)
+        self._thread.start()
+
+    def enqueue(self, job: Callable[[_Log], T]) -> Future[T]:
+        waiting: Future[T] = Future()
+        with self._gate:
+            if self._failure is not None:
+                raise StoreError(self._failure)
+            if self._stopped:
+                raise ToolBug("the store is closed")
+            self._queue.put((job, waiting))  # type: ignore[arg-type]  # a Future is invariant
+        return waiting
+
+    def stop(self) -> None:
+        with self._gate:
+            if not self._stopped:
+                self._stopped = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        batch: list[tuple[Callable[[_Log], object], Future[object]]] = []
+        try:
+            while self._take(batch):
+                self._commit(batch)
+                batch.clear()
+        except BaseException as error:  # the thread's last words; they are raised at the next call
+            words = (
+                str(error)
+                if isinstance(error, StoreError)
+                else f"{self._base.place}: the writer stopped: {type(error).__name__}: {error}"
+            )
+            self._fail(words, batch)
+
+    def _take(self, batch: list[tuple[Callable[[_Log], object], Future[object]]]) -> bool:
+        """Wait for work, then take all that waits. False when there will be no more."""
+        item = self._queue.get()
+        while item is not None:
+            if item[1].set_running_or_notify_cancel():
+                batch.append(item)
+            if len(batch) >= self.MOST_AT_ONCE or self._queue.empty():
+                return True
+            item = self._queue.get()
+        if batch:
+            self._queue.put(None)
+        return bool(batch)
+
+    def _commit(self, batch: list[tuple[Callable[[_Log], object], Future[object]]]) -> None:
+        done: list[tuple[Future[object], object]] = []
+        with self._base.writing() as connection:
+            log = _Log(connection, self._last)
+            for job, waiting in batch:
+                try:
+                    done.append((waiting, job(log)))
+                except ToolBug as error:
+                    waiting.set_exception(error)
+        self._last = log.last
+        self.commits += 1
+        for waiting, value in done:
+            waiting.set_result(value)
+
+    def _fail(
+        self, words: str, batch: list[tuple[Callable[[_Log], object], Future[object]]]
+    ) -> None:
+        with self._gate:
+            self._failure = words
+        while not self._queue.empty():
+            item = self._queue.get()
+            if item is not None and item[1].set_running_or_notify_cancel():
+                batch.append(item)
+        for _, waiting in batch:
+            if not waiting.done():
+                waiting.set_exception(StoreError(words))
+
+
+# --- jobs of the writer ------------------------------------------------------------------------
+
+
+def _begin_run(log: _Log, run: RunMeta, now: datetime) -> None:
+    text = _META.dump_json(run).decode()
+    log.append("run", {"id": run.id, "meta_sha256": evidence.digest(text.encode())})
+    row = {"id": run.id, "meta": text, "state": "running", "reason": "", "state_at": now}
+    log.connection.execute(insert(runs), row)
+
+
+def _start_question(log: _Log, key: str, protocol: str, at: datetime) -> None:
+    state = _question_state(log, key)
+    if state in (_FINISHED, _INTERRUPTED):
+        raise ToolBug(f"question {key!r} is {state} and may not be asked again")
+    event = log.append("question", {"question": key, "at": _time(at)})
+    row = {"protocol": protocol, "state": _STARTED, "started_at": at, "started_seq": event.seq}
+    _put_question(log, key, row, known=state is not None)
+
+
+def _write_intent(log: _Log, row: dict[str, object], request: bytes, sent_at: datetime) -> str:
+    question = str(row["question"])
+    if question and _question_state(log, question) != _STARTED:
+        raise ToolBug(f"a request for question {question!r}, which was not started")
+    content = row | {
+        "sent_at": _time(sent_at),
+        "request_sha256": evidence.digest(request),
+        "request_length": len(request),
+    }
+    event = log.append("intent", content)
+    log.connection.execute(
+        insert(exchanges_table),
+        row
+        | {
+            "seq": event.seq,
+            "sent_at": sent_at,
+            "request": request,
+            "reply": b"",
+            "reason": "",
+            "wire_out": 0,
+            "wire_in": 0,
+            "sha256": event.sha256,
+        },
+    )
+    return f"x{event.seq}"
+
+
+def _write_end(
+    log: _Log,
+    exchange_id: str,
+    row: dict[str, str | int],
+    reply: bytes,
+    finished_at: datetime,
+) -> None:
+    x = exchanges_table.c
+    number = _number(exchange_id)
+    found = log.connection.execute(select(x.finished_at).where(x.seq == number)).one_or_none()
+    if found is None or found.finished_at is not None:
+        raise ToolBug(f"exchange {exchange_id} is unknown or has ended already")
+    content = row | {
+        "exchange": exchange_id,
+        "finished_at": _time(finished_at),
+        "reply_sha256": evidence.digest(reply),
+        "reply_length": len(reply),
+    }
+    event = log.append("ended", content)
+    values = {"finished_at": finished_at, "reply": reply, "sha256": event.sha256}
+    log.connection.execute(update(exchanges_table).where(x.seq == number).values(row | values))
+
+
+def _finish_question(log: _Log, observation: Observation, state: str) -> Observation:
+    key = key_of(observation)
+    before = _question_state(log, key)
+    if before in (_FINISHED, _INTERRUPTED):
+        raise ToolBug(f"question {key!r} is {before} already")
+    seq = (log.last.seq if log.last else 0) + 1
+    kept = observation if observation.id else replace(observation, id=f"o{seq}")
+    o = observations_table.c
+    if log.connection.execute(select(o.seq).where(o.id == kept.id)).first():
+        raise ToolBug(f"observation id {kept.id!r} is taken")
+    body = _OBSERVATION.dump_json(kept).decode()
+    log.append(
+        "observation",
+        {
+            "id": kept.id,
+            "question": key,
+            "outcome": str(kept.outcome),
+            "sha256": evidence.digest(body.encode()),
+        },
+    )
+    log.connection.execute(
+        update(observations_table).where(o.question == key).values(current=False)
+    )
+    log.connection.execute(
+        insert(observations_table),
+        {"seq": seq, "id": kept.id, "question": key, "current": True, "body": body},
+    )
+    row: dict[str, object] = {"state": state}
+    if before is None:  # withheld before it was started
+        row |= {
+            "protocol": kept.protocol,
+            "started_at": kept.started_at,
+            "started_seq": seq,
+        }
+    _put_question(log, key, row, known=before is not None)
+    return kept
+
+
+def _reopen(log: _Log, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        if _question_state(log, key) != _INTERRUPTED:
+            raise ToolBug(f"question {key!r} is not interrupted")
+    for key in keys:
+        log.append("reopened", {"question": key})
+        _put_question(log, key, {"state": _OPEN}, known=True)
+
+
+def _set_state(log: _Log, state: RunState, reason: str, at: datetime) -> None:
+    log.append("state", {"state": state, "reason": reason, "at": _time(at)})
+    log.connection.execute(update(runs).values(state=state, reason=reason, state_at=at))
+
+
+def _save_safety(log: _Log, text: str) -> None:
+    log.append("safety", {"sha256": evidence.digest(text.encode())})
+    log.connection.execute(update(runs).values(safety=text))
+
+
+# --- small things ------------------------------------------------------------------------------
+
+
+def _question_state(log: _Log, key: str) -> str | None:
+    q = questions_table.c
+    found: str | None = log.connection.execute(
+        select(q.state).where(q.key == key)
+    ).scalar_one_or_none()
+    return found
+
+
+def _put_question(log: _Log, key: str, row: dict[str, object], *, known: bool) -> None:
+    q = questions_table
+    log.connection.execute(
+        update(q).where(q.c.key == key).values(row)
+        if known
+        else insert(q).values(row | {"key": key})
+    )
+
+
+def _interrupted(question: StartedQuestion, now: datetime) -> Observation:
+    target, probe, tier = split_key(question.key)
+    return Observation(
+        id="",
+        zone=target.zone,
+        address=target.address,
+        port=target.port,
+        transport=target.transport,
+        protocol=question.protocol,
+        probe=probe,
+        tier=tier,
+        outcome=Outcome.INTERRUPTED,
+        reason="the scan broke off while this question was in flight",
+        started_at=question.started_at,
+        finished_at=now,
+        facts=(),
+        exchanges=question.exchanges,
+    )
+
+
+def _exchange(row: Row[tuple[object, ...]]) -> Exchange:
+    ended = row.outcome is not None
+    return Exchange(
+        id=f"x{row.seq}",
+        target=Target(
+            zone=row.zone,
+            address=row.address,
+            port=row.port,
+            transport=Transport(row.transport),
+        ),
+        probe=row.probe,
+        tier=Tier(row.tier),
+        label=row.label,
+        sent_at=row.sent_at,
+        finished_at=row.finished_at,
+        outcome=Outcome(row.outcome) if ended else Outcome.INTERRUPTED,
+        reason=row.reason if ended else "no end was recorded",
+        request=row.request,
+        reply=row.reply,
+        wire_bytes_out=row.wire_out,
+        wire_bytes_in=row.wire_in,
+        sha256=row.sha256,
+    )
+
+
+def _last_event(connection: Connection) -> Event | None:
+    row = connection.execute(
+        select(events_table).order_by(events_table.c.seq.desc()).limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
+
+
+def _number(exchange_id: str) -> int:
+    if not (exchange_id.startswith("x") and exchange_id[1:].isdecimal()):
+        raise ToolBug(f"not an exchange id: {exchange_id!r}")
+    return int(exchange_id[1:])
+
+
+def _time(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ToolBug("a time without a time zone cannot be stored")
+    return at.astimezone(UTC).isoformat()
+
+
+def _plain(text: str) -> str:
+    """Text that every database takes: no NUL, no lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
