@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideWindow, TierTooLow
 from scanner.model import CanaryResult, SafetyFigures, Tier
 from scanner.profiles import Profile
+from scanner.windows import Permission
 
 WINDOW_S = 1.05
 """Packets are counted over a little more than the promised second, for jitter on the way."""
@@ -34,15 +35,6 @@ class Clock:
     monotonic: Callable[[], float]
     wall: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
-    """May something be sent now, until when at the latest, and if not, why not."""
-
-    allowed: bool
-    until: datetime | None
-    reason: str
 
 
 class Rate:

@@ -291,7 +291,8 @@ class Probe:
     make, one after another. `needs` are names of things without which it is not planned: "login"
     (the operator's own), "default_credential", "answered" (this probe's identify question was
     answered on that port).
-    `for_controllers`: stays in the plan when a device was recognised as a controller.
+    `for_controllers`: stays in the plan when a device was recognised as a controller. `service`
+    is what answers there, as the inventory and `ports:` in the site file call it ("" : `name`).
     """
 
     name: str
@@ -305,6 +306,7 @@ class Probe:
     needs: frozenset[str] = frozenset()
     for_controllers: bool = False
     deadline_s: float = 15.0
+    service: str = ""
 
 
 # --- checks ------------------------------------------------------------------------------------

@@ -1,0 +1,323 @@
+"""
+Carries out a plan: what to ask whom, in what order; resume; canaries; progress.
+
+One task per device, all in one event loop; the governor paces them. The engine knows no queue, no
+clock of its own and no file: it takes a plan, a store, a governor and what the composition root
+lends to devices. The one broad `except` of the project is here: one broken probe costs one
+observation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
+from scanner.facts import DeviceIdentity, Fact
+from scanner.governor import Device, Governor
+from scanner.model import CONTROLLERS, Observation, Outcome, Target, Tier
+from scanner.plan import DevicePlan, Plan, PlannedQuestion
+from scanner.session import Evidence, GovernedSession, Grant, outcome_of
+
+WORKERS = 256
+"""Devices under way at once; the caps of their zones decide how fast they go."""
+CANARY_PAUSE_S = 5.0
+
+
+class Journal(Evidence, Protocol):
+    """Where questions and observations are written; scanner.store.RunStore is the real one."""
+
+    async def question_started(self, key: str, *, protocol: str, at: datetime) -> None: ...
+
+    async def question_finished(self, observation: Observation) -> Observation: ...
+
+
+Lender = Callable[[DevicePlan, PlannedQuestion, tuple[Fact, ...]], Grant]
+"""What a session of this question is lent, given what is already known of the device."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters that a display may read at any time; `last` is the newest event in words."""
+
+    devices_total: int = 0
+    devices_done: int = 0
+    questions_total: int = 0
+    questions_done: int = 0
+    found: set[str] = field(default_factory=set)
+    phase: str = "starting"
+    last: str = ""
+
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        governor: Governor,
+        journal: Journal,
+        lend: Lender,
+        executor: Executor,
+        finished: Iterable[str] = (),
+        earlier: Iterable[Observation] = (),
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        """`finished` are keys not to ask again; `earlier` the observations that go with them."""
+        self._plan = plan
+        self._governor = governor
+        self._journal = journal
+        self._lend = lend
+        self._executor = executor
+        self._finished = set(finished)
+        self._earlier: dict[tuple[str, str], list[Observation]] = {}
+        for observation in earlier:
+            place = (observation.zone, observation.address)
+            self._earlier.setdefault(place, []).append(observation)
+        self._on_progress = on_progress
+        self.progress = Progress(devices_total=len(plan.devices), questions_total=plan.questions)
+        self.closed_zones: dict[str, str] = {}
+        """Zones whose window closed while questions were left, with the reason."""
+
+    async def run(self) -> None:
+        """Ask everything that is not finished. Returns when all is done or nothing more may be."""
+        self._tell("asking")
+        waiting = iter(self._plan.devices)
+
+        async def worker() -> None:
+            for device in waiting:
+                await self._device(device)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(WORKERS, len(self._plan.devices))):
+                group.create_task(worker())
+        self._tell("done" if not self._governor.halted else "stopped")
+
+    # --- one device -----------------------------------------------------------------------------
+
+    async def _device(self, plan: DevicePlan) -> None:
+        device = self._governor.device(
+            zone=plan.zone,
+            zone_cap=plan.zone_cap,
+            key=plan.key,
+            address=plan.addresses[0],
+            limits=plan.profile,
+            tier=plan.policy.tier,
+            budget=plan.budget,
+        )
+        visit = _Visit(plan, device)
+        for address in plan.addresses:
+            for observation in self._earlier.get((plan.zone, address), ()):
+                visit.note(observation)
+        for question in plan.questions:
+            if self._governor.halted or plan.zone in self.closed_zones:
+                break
+            await self._question(visit, question)
+        else:
+            if visit.went_deep and not self._governor.halted:
+                await self._canary(visit, "after the read and login sessions", pause=False)
+        self.progress.devices_done += 1
+        self._tell()
+
+    async def _question(self, visit: _Visit, question: PlannedQuestion) -> None:
+        self.progress.questions_done += 1
+        if question.key in self._finished or not visit.is_due(question):
+            return
+        await self._journal.question_started(
+            question.key, protocol=question.service, at=self._governor.clock.wall()
+        )
+        if reason := visit.reason_to_withhold(question):
+            await self._keep(visit, question, Outcome.WITHHELD, reason, (), ())
+            return
+        await self._ask(visit, question)
+        if visit.device.health.needs_canary and not self._governor.halted:
+            await self._canary(visit, visit.device.health.needs_canary, pause=True)
+
+    async def _ask(self, visit: _Visit, question: PlannedQuestion) -> None:
+        started = self._governor.clock.wall()
+        session = self._session(visit, question, question.key)
+        facts: tuple[Fact, ...] = ()
+        outcome, reason = Outcome.ANSWERED, ""
+        try:
+            facts = await question.probe.run(session)
+        except OutsideWindow as closed:
+            self.closed_zones.setdefault(visit.plan.zone, str(closed))
+            outcome, reason = Outcome.WITHHELD, str(closed)
+        except Unreachable as gone:
+            visit.unreachable.add(question.target.address)
+            outcome, reason = Outcome.SILENT, str(gone)
+        except WalkdownError as error:
+            outcome, reason = outcome_of(error), str(error)
+        except Exception as error:  # one broken probe costs one observation
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            outcome = Outcome.BUG
+            reason = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+        finally:
+            await session.finish()
+        unasked = outcome in (Outcome.INTERRUPTED, Outcome.WITHHELD) and (
+            self._governor.halted or visit.plan.zone in self.closed_zones
+        )
+        if unasked and not session.exchange_ids:
+            return  # nothing left the machine: resume will ask it
+        if unasked:
+            outcome = Outcome.INTERRUPTED
+        await self._keep(
+            visit, question, outcome, reason, facts, tuple(session.exchange_ids), started
+        )
+
+    def _session(self, visit: _Visit, question: PlannedQuestion, key: str) -> GovernedSession:
+        return GovernedSession(
+            probe=question.probe,
+            target=question.target,
+            device=visit.device,
+            governor=self._governor,
+            evidence=self._journal,
+            grant=self._lend(visit.plan, question, tuple(visit.known)),
+            question=key,
+            executor=self._executor,
+        )
+
+    async def _keep(
+        self,
+        visit: _Visit,
+        question: PlannedQuestion,
+        outcome: Outcome,
+        reason: str,
+        facts: tuple[Fact, ...],
+        exchanges: tuple[str, ...],
+        started: datetime | None = None,
+    ) -> None:
+        now = self._governor.clock.wall()
+        target = question.target
+        observation = await self._journal.question_finished(
+            Observation(
+                id="",
+                zone=target.zone,
+                address=target.address,
+                port=target.port,
+                transport=target.transport,
+                protocol=question.service,
+                probe=question.probe.name,
+                tier=question.probe.tier,
+                outcome=outcome,
+                reason=reason,
+                started_at=started or now,
+                finished_at=now,
+                facts=facts,
+                exchanges=exchanges,
+            )
+        )
+        visit.note(observation)
+        if outcome is Outcome.ANSWERED:
+            self.progress.found.add(visit.plan.key)
+        self._tell(last=f"{target.address} {question.service}: {outcome}")
+
+    async def _canary(self, visit: _Visit, why: str, *, pause: bool) -> None:
+        """Ask the first answered question once more: does the device still answer it?"""
+        health = visit.device.health
+        first = visit.first_answered
+        if first is None or len(health.canaries) >= visit.plan.canaries or health.stopped:
+            health.needs_canary = None
+            return
+        session = self._session(visit, first, "")
+        try:
+            if pause:
+                await self._governor.sleep(CANARY_PAUSE_S)
+            await first.probe.run(session)
+        except (Halted, OutsideWindow, BreakerOpen):
+            return
+        except Withheld as refusal:
+            health.needs_canary = None
+            self._tell(last=f"{visit.device.address} canary not sent: {refusal}")
+        except WalkdownError as error:
+            self._governor.note_canary(visit.device, False, f"{why}; then {error}")
+        else:
+            self._governor.note_canary(visit.device, True, why)
+        finally:
+            await session.finish()
+
+    def _tell(self, phase: str | None = None, *, last: str | None = None) -> None:
+        self.progress.phase = phase or self.progress.phase
+        self.progress.last = last if last is not None else self.progress.last
+        self._on_progress(self.progress)
+
+
+class _Visit:
+    """What this run has learned about one device so far."""
+
+    def __init__(self, plan: DevicePlan, device: Device) -> None:
+        self.plan = plan
+        self.device = device
+        self.known: list[Fact] = []
+        self.unreachable: set[str] = set()
+        self.first_answered: PlannedQuestion | None = None
+        self.went_deep = False
+        self._outcomes: dict[tuple[Target, str, Tier], Outcome] = {}
+
+    def note(self, observation: Observation) -> None:
+        target = Target(
+            zone=observation.zone,
+            address=observation.address,
+            port=observation.port,
+            transport=observation.transport,
+        )
+        self._outcomes[(target, observation.protocol, observation.tier)] = observation.outcome
+        self.known.extend(observation.facts)
+        if observation.outcome is not Outcome.ANSWERED:
+            return
+        if observation.tier is not Tier.IDENTIFY:
+            self.went_deep = True
+        elif self.first_answered is None:
+            self.first_answered = next(
+                (
+                    q
+                    for q in self.plan.questions
+                    if q.target == target
+                    and q.probe.tier is Tier.IDENTIFY
+                    and q.service == observation.protocol
+                ),
+                None,
+            )
+
+    def is_due(self, question: PlannedQuestion) -> bool:
+        """False when what the question needs is not there: then there is nothing to tell."""
+        needs = question.probe.needs
+        if "answered" in needs and not self._answered(question.target, question.service):
+            return False
+        return "udp_silent" not in needs or self._udp_was_silent(question)
+
+    def _answered(self, target: Target, service: str) -> bool:
+        return self._outcomes.get((target, service, Tier.IDENTIFY)) is Outcome.ANSWERED
+
+    def _udp_was_silent(self, question: PlannedQuestion) -> bool:
+        return not any(
+            outcome is Outcome.ANSWERED
+            for (target, service, _), outcome in self._outcomes.items()
+            if service == question.service and target.address == question.target.address
+        )
+
+    def reason_to_withhold(self, question: PlannedQuestion) -> str:
+        if question.target.address in self.unreachable:
+            return "the address did not resolve on the local link"
+        if self.device.health.stopped:
+            return self.device.health.stopped
+        policy = self.plan.policy
+        listed = policy.asset is not None and policy.asset.probes is not None
+        if (
+            not question.probe.for_controllers
+            and not listed
+            and not policy.tier.allows(Tier.READ)
+            and self._is_controller()
+        ):
+            return "stop rule: recognised as a controller, so generic IT questions are not asked"
+        return ""
+
+    def _is_controller(self) -> bool:
+        return any(
+            isinstance(fact, DeviceIdentity) and fact.device_class in CONTROLLERS
+            for fact in self.known
+        )

@@ -1,0 +1,297 @@
+"""
+What will be asked of whom, before anything is sent: every request per device, and what it costs.
+
+The plan is a pure function of the site file and the probes. Its packet budget is the worst case,
+with every retransmission the kernel may make; the governor refuses whatever would exceed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from ipaddress import ip_address
+
+from scanner.errors import UsageError
+from scanner.model import Target, Tier, Transport
+from scanner.profiles import Profile
+from scanner.site import DevicePolicy, Site
+from scanner.spec import Probe
+
+SYN = 2
+"""SYNs of a connect that is given up after 2 s."""
+RETRANSMITTED = 4
+"""One segment and its retransmissions until TCP_USER_TIMEOUT (2 s) ends them."""
+CONNECT_S = 2.0
+DATAGRAM_S = 5.0
+
+_ORDER = ("enip", "modbus", "s7", "snmp", "http", "https", "ssh", "telnet")
+"""Native protocols before generic ones; those not named come last, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedQuestion:
+    """One probe on one port. `usual` and `worst` count our packets; `only_if` is in words."""
+
+    target: Target
+    probe: Probe
+    usual: int
+    worst: int
+    only_if: str
+
+    @property
+    def key(self) -> str:
+        t = self.target
+        return "|".join(
+            (t.zone, t.address, t.transport, str(t.port), self.probe.name, self.probe.tier)
+        )
+
+    @property
+    def service(self) -> str:
+        return service_of(self.probe)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePlan:
+    """
+    One device: all addresses of one chassis. `key` names the chassis. `budget` is the most packets
+    that it will get from us, with canaries. `known` is True when the site file declares it.
+    """
+
+    key: str
+    zone: str
+    addresses: tuple[str, ...]
+    name: str | None
+    declared: bool
+    policy: DevicePolicy
+    profile: Profile
+    zone_cap: int | None
+    questions: tuple[PlannedQuestion, ...]
+    canaries: int
+    budget: int
+
+    @property
+    def usual(self) -> int:
+        return sum(q.usual for q in self.questions if not q.only_if)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All devices of a scan. `skipped` says, per address or zone, what is left out and why."""
+
+    site: Site
+    devices: tuple[DevicePlan, ...]
+    skipped: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every question, in hex: two equal plans ask the same."""
+        digest = hashlib.sha256()
+        for device in self.devices:
+            for question in device.questions:
+                digest.update(f"{question.key}|{question.worst}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def questions(self) -> int:
+        return sum(len(device.questions) for device in self.devices)
+
+    @property
+    def budget(self) -> int:
+        return sum(device.budget for device in self.devices)
+
+    def traces(self) -> tuple[tuple[str, str, str], ...]:
+        """(service, question, trace) for everything that leaves something behind, each once."""
+        found: dict[tuple[str, str, str], None] = {}
+        for probe in self.probes():
+            for question in probe.questions:
+                if question.trace:
+                    found[(service_of(probe), question.label, question.trace)] = None
+        return tuple(found)
+
+    def probes(self) -> tuple[Probe, ...]:
+        """The probes that this plan uses, each once, in the order they are asked."""
+        found: dict[int, Probe] = {}
+        for device in self.devices:
+            for question in device.questions:
+                found[id(question.probe)] = question.probe
+        return tuple(sorted(found.values(), key=_rank))
+
+    def duration(self) -> tuple[timedelta, timedelta]:
+        """
+        (likely, longest) wall time that pacing demands. Likely: declared devices answer, all other
+        addresses are empty and silent. Longest: every question is asked and waits to its deadline.
+        """
+        likely = longest = 0.0
+        for zone in {device.zone for device in self.devices}:
+            devices = [device for device in self.devices if device.zone == zone]
+            cap = devices[0].zone_cap
+            packets = sum(device.usual for device in devices)
+            paced = packets / cap if cap else 0.0
+            likely = max(likely, paced, *(_likely(device) for device in devices))
+            worst = sum(device.budget for device in devices) / cap if cap else 0.0
+            longest = max(longest, worst, *(_longest(device) for device in devices))
+        return timedelta(seconds=round(likely)), timedelta(seconds=round(longest))
+
+    def empty_address_cost(self) -> timedelta:
+        """How long the undeclared addresses take if nobody is there and nothing refuses."""
+        empty = [_silent(device) for device in self.devices if not device.declared]
+        return timedelta(seconds=round(max(empty, default=0.0)))
+
+
+def service_of(probe: Probe) -> str:
+    """The service's name in the inventory and in `ports:`."""
+    return probe.service or probe.name
+
+
+def build(site: Site, probes: Iterable[Probe], *, only: Iterable[str] = ()) -> Plan:
+    """
+    The plan of a site. `only` limits it to some addresses (pilot devices).
+
+    Raises UsageError when an address of `only` is in no zone.
+    """
+    wanted = _wanted(site, tuple(only))
+    ordered = tuple(sorted(probes, key=_rank))
+    devices: dict[str, DevicePlan] = {}
+    skipped: list[str] = []
+    for zone in site.zones:
+        for key, addresses in _chassis(site, zone.id, wanted).items():
+            policy = site.settings(zone.id, addresses[0])
+            if policy.tier is Tier.PASSIVE:
+                skipped.append(f"{addresses[0]} ({zone.id}): tier passive, nothing is sent")
+                continue
+            devices[key] = _device(site, zone.id, key, addresses, policy, ordered)
+    return Plan(site=site, devices=tuple(devices.values()), skipped=tuple(skipped))
+
+
+def _wanted(site: Site, only: tuple[str, ...]) -> frozenset[str]:
+    found = set()
+    for text in only:
+        try:
+            address = str(ip_address(text))
+        except ValueError as error:
+            raise UsageError(f"--only {text}: not an IP address") from error
+        if site.zone_of(address) is None:
+            raise UsageError(
+                f"--only {address}: in no zone of the site file\n"
+                "  hint: add its network to a zone, or check `exclude`"
+            )
+        found.add(address)
+    return frozenset(found)
+
+
+def _chassis(site: Site, zone: str, wanted: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """Chassis key → its addresses in this zone, in the order of the site file's addresses."""
+    groups: dict[str, list[str]] = {}
+    for address in site.addresses(zone):
+        groups.setdefault(site.chassis(zone, address), []).append(address)
+    return {
+        key: tuple(addresses)
+        for key, addresses in groups.items()
+        if not wanted or wanted & set(addresses)
+    }
+
+
+def _device(
+    site: Site,
+    zone: str,
+    key: str,
+    addresses: tuple[str, ...],
+    policy: DevicePolicy,
+    probes: tuple[Probe, ...],
+) -> DevicePlan:
+    questions = tuple(
+        question
+        for probe in probes
+        if _is_asked(probe, policy)
+        for address in addresses
+        for question in _on_ports(probe, zone, address, policy)
+    )
+    canaries = 2 if any(q.probe.tier.rank > Tier.IDENTIFY.rank for q in questions) else 1
+    dearest = max((q.worst for q in questions if q.probe.tier is Tier.IDENTIFY), default=0)
+    return DevicePlan(
+        key=key,
+        zone=zone,
+        addresses=addresses,
+        name=policy.asset.name if policy.asset else None,
+        declared=policy.asset is not None,
+        policy=policy,
+        profile=policy.profile,
+        zone_cap=site.zone(zone).profile.zone_packets_per_s,
+        questions=questions,
+        canaries=canaries,
+        budget=sum(q.worst for q in questions) + canaries * dearest,
+    )
+
+
+def _is_asked(probe: Probe, policy: DevicePolicy) -> bool:
+    if not policy.tier.allows(probe.tier):
+        return False
+    if policy.probes is not None and probe.name not in policy.probes:
+        # reading the configuration over SSH is what a login in the site file asks for
+        return probe.name == "sshconfig" and policy.login is not None and "ssh" in policy.probes
+    return not ("login" in probe.needs and policy.login is None)
+
+
+def _on_ports(
+    probe: Probe, zone: str, address: str, policy: DevicePolicy
+) -> Iterator[PlannedQuestion]:
+    service = "ssh" if probe.name == "sshconfig" else service_of(probe)
+    for port in policy.ports.get(service, probe.ports):
+        target = Target(zone=zone, address=address, port=port, transport=probe.transport)
+        usual, worst = cost(probe)
+        yield PlannedQuestion(
+            target=target, probe=probe, usual=usual, worst=worst, only_if=_condition(probe)
+        )
+
+
+def _condition(probe: Probe) -> str:
+    words = {
+        "answered": "this port answered before",
+        "default_credential": "the device is a product with a known default credential",
+        "udp_silent": "the same question over UDP was silent",
+    }
+    return " and ".join(words[need] for need in sorted(probe.needs) if need in words)
+
+
+def cost(probe: Probe) -> tuple[int, int]:
+    """(usual, worst) number of our packets for one run of a probe on one port."""
+    requests = sum(q.at_most * q.packets for q in probe.questions)
+    if probe.transport is Transport.UDP:
+        return requests, 2 * requests
+    usual = requests + 2 * probe.connections
+    worst = RETRANSMITTED * requests + (SYN + RETRANSMITTED) * probe.connections
+    return usual, worst
+
+
+def _rank(probe: Probe) -> tuple[int, int, str, int]:
+    service = service_of(probe)
+    place = _ORDER.index(service) if service in _ORDER else len(_ORDER)
+    return probe.tier.rank, place, probe.name, probe.ports[0]
+
+
+def _connections(device: DevicePlan) -> int:
+    return sum(q.probe.connections for q in device.questions if q.target.transport is Transport.TCP)
+
+
+def _likely(device: DevicePlan) -> float:
+    if not device.declared:
+        return _silent(device)
+    paced = device.usual / device.profile.packets_per_s if device.profile.packets_per_s else 0.0
+    return max(paced, _connections(device) * device.profile.connection_interval_s)
+
+
+def _silent(device: DevicePlan) -> float:
+    """Every identify port is silent once: connects wait 2 s, datagrams to their deadline."""
+    waited = 0.0
+    for question in device.questions:
+        if question.probe.tier is Tier.IDENTIFY and not question.only_if:
+            tcp = question.target.transport is Transport.TCP
+            waited += max(CONNECT_S, device.profile.connection_interval_s) if tcp else DATAGRAM_S
+    return waited
+
+
+def _longest(device: DevicePlan) -> float:
+    return sum(question.probe.deadline_s for question in device.questions)
