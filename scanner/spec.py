@@ -15,12 +15,13 @@ from datetime import datetime
 from socket import socket
 from typing import Protocol, TypeVar
 
-from scanner.facts import Fact
+from scanner.facts import Fact, LoginUnavailable
 from scanner.model import (
     Asset,
     ConduitInfo,
     Effort,
     Exploitability,
+    Outcome,
     Place,
     Severity,
     Target,
@@ -370,11 +371,37 @@ class Judgement:
     about: str = ""
     evidence: tuple[str, ...] = ()
     """Ids beyond those of the fact itself."""
+    requirements: tuple[str, ...] | None = None
+    """Only where one check's findings touch different requirements: a part of the check's own."""
 
 
 def unknown(what: str) -> Judgement:
     """The judgement on a fact whose field was not learned."""
     return Judgement(verdict=Verdict.NOT_CHECKED, summary=f"not learned: {what}")
+
+
+def missing(asset: Asset, what: str, *, protocols: tuple[str, ...], tier: Tier) -> Judgement:
+    """
+    The judgement of a check that reads a whole asset and finds none of the facts it needs.
+
+    `protocols` are the services that would have told them in `tier`, `what` names them in words.
+    """
+    if asset.parent is not None:
+        return Judgement(
+            verdict=Verdict.NOT_APPLICABLE, summary=f"services are judged at {asset.parent}"
+        )
+    for fact in asset.facts:
+        if isinstance(fact, LoginUnavailable) and tier.rank >= Tier.READ.rank:
+            return unknown(f"{what}; the login could not be used: {fact.reason}")
+    asked = [service for service in asset.services if service.protocol in protocols]
+    if not asked:
+        return unknown(f"{what}; {' and '.join(protocols)} never asked")
+    if all(service.outcome in (Outcome.REFUSED, Outcome.SILENT) for service in asked):
+        ports = ", ".join(f"{service.port}/{service.transport}" for service in asked)
+        return Judgement(
+            verdict=Verdict.NOT_APPLICABLE, summary=f"no such service: {ports} refused or silent"
+        )
+    return unknown(f"{what} (tier {tier})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
