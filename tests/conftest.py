@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
@@ -13,9 +16,13 @@ import pytest
 
 from scanner.errors import BadReply, GuardRefused, Silent
 from scanner.facts import Fact
+from scanner.governor import Clock, Governor
 from scanner.guards import open_guard
 from scanner.model import Target, Tier
+from scanner.profiles import LAB, Profile
+from scanner.session import GovernedSession, Grant
 from scanner.spec import DefaultCredential, Framer, Login, Probe, Span, TlsInfo
+from scanner.windows import Permission
 
 Answer = Callable[[bytes | None], bytes]
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -163,3 +170,83 @@ def captures() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no captures at {folder}")
     return folder
+
+
+class MemoryEvidence:
+    """Evidence in memory, with the rule that matters checked: intent first, end afterwards."""
+
+    def __init__(self) -> None:
+        self.intents: list[dict[str, object]] = []
+        self.ends: dict[str, dict[str, object]] = {}
+
+    async def intent(self, **row: object) -> str:
+        self.intents.append(row)
+        return f"x{len(self.intents)}"
+
+    async def ended(self, exchange_id: str, **row: object) -> None:
+        assert exchange_id not in self.ends
+        self.ends[exchange_id] = row
+
+
+def real_clock() -> Clock:
+    return Clock(monotonic=time.monotonic, wall=lambda: datetime.now(UTC), sleep=asyncio.sleep)
+
+
+@pytest.fixture
+def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
+    """
+    `async with governed(PROBE, port, …) as session`: the real door, to a server on loopback.
+
+    Keyword arguments: address, options, known, login, default_credentials, attempts, evidence,
+    governor, profile, tier. `session.evidence_kept`, `session.device` and `session.governor` are there to look at.
+    """
+
+    @asynccontextmanager
+    async def open_session(
+        probe: Probe,
+        port: int,
+        *,
+        address: str = "127.0.0.1",
+        evidence: MemoryEvidence | None = None,
+        governor: Governor | None = None,
+        profile: Profile = LAB,
+        tier: Tier | None = None,
+        budget: int = 10_000,
+        attempts: object | None = None,
+        **grant: object,
+    ) -> AsyncIterator[GovernedSession]:
+        governor = governor or Governor(
+            real_clock(), lambda zone, now: Permission(allowed=True, until=None, reason="")
+        )
+        evidence = evidence or MemoryEvidence()
+        device = governor.device(
+            zone="z",
+            zone_cap=None,
+            key=address,
+            address=address,
+            limits=profile,
+            tier=tier or probe.tier,
+            budget=budget,
+        )
+        with ThreadPoolExecutor(2) as executor:
+            session = GovernedSession(
+                probe=probe,
+                target=Target(zone="z", address=address, port=port, transport=probe.transport),
+                device=device,
+                governor=governor,
+                evidence=evidence,
+                grant=Grant(
+                    attempts=attempts or RefusingAttempts(), fingerprint_key=bytes(32), **grant
+                ),
+                question="q",
+                executor=executor,
+            )
+            session.evidence_kept = evidence
+            session.device = device
+            session.governor = governor
+            try:
+                yield session
+            finally:
+                await session.finish()
+
+    return open_session
