@@ -65,6 +65,8 @@ class S7Access:
     password_set: bool | None = None
     mode_switch: int | None = None
     operating_state: Literal["run", "stop"] | None = None
+    module_name: str | None = None
+    plant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,91 @@
+"""
+pycomm3, read verbs only: the identity object of one device, and ODVA's vendor names.
+
+The driver of pycomm3 blocks, and hangs for ever when its peer closes in mid-frame; it therefore
+runs in a worker process that is killed at the deadline. Its own `discover` broadcasts and its Logix
+driver opens connections and uploads tag lists: neither is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+from functools import cache
+from typing import Final
+
+from scanner import tripwire
+from scanner.errors import BadReply, Closed, Silent, ToolBug
+
+MAX_OUTPUT: Final = 4096
+_GRACE_S: Final = 2.0
+
+
+@cache
+def _vendors() -> dict[int, str]:
+    # Imported late: it costs a sixth of a second, and many runs meet no CIP device.
+    from pycomm3.cip.status_info import VENDORS
+
+    return {number: name for number, name in VENDORS.items() if isinstance(number, int)}
+
+
+def vendor_name(vendor_id: int) -> str | None:
+    """The vendor with this id in the table that pycomm3 carries; None when it lists none."""
+    name = _vendors().get(vendor_id)
+    return None if not name or name.casefold().startswith("reserved") else str(name)
+
+
+async def read_identity_object(host: str, port: int, *, deadline_s: float = 20.0) -> bytes:
+    """
+    The reply data of Get_Attributes_All on instance 1 of class 1.
+
+    Raises Silent when the deadline came first (the worker is dead when this returns), Closed when
+    the conversation broke off, BadReply when the device refused the service.
+    """
+    command = (sys.executable, "-I", "-m", "scanner.clients.cip_worker", host, str(port))
+    with tripwire.grant_process():
+        worker = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+        )
+    try:
+        async with asyncio.timeout(deadline_s):
+            assert worker.stdout is not None  # noqa: S101 - asked for above
+            output = await worker.stdout.read(MAX_OUTPUT)
+    except TimeoutError:
+        raise Silent(f"pycomm3 had no answer in {deadline_s:g} s and was killed") from None
+    finally:
+        await _end(worker)
+    return _attributes(output)
+
+
+async def _end(worker: asyncio.subprocess.Process) -> None:
+    """Kill the worker if it still runs, and wait until it is gone, also when cancelled."""
+    if worker.returncode is None:
+        with suppress(ProcessLookupError):
+            worker.kill()
+    ended = asyncio.ensure_future(worker.wait())
+    try:
+        await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        await asyncio.wait([ended])
+        raise
+
+
+def _attributes(output: bytes) -> bytes:
+    try:
+        answer = json.loads(output)
+        if "attributes" in answer:
+            return bytes.fromhex(answer["attributes"])
+        kind, text = str(answer["error"]), str(answer["text"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ToolBug(f"the worker said {output[:80]!r}") from error
+    if kind == "refused":
+        raise BadReply(f"the identity object was refused: {text}")
+    if kind == "closed":
+        raise Closed(f"pycomm3: {text}")
+    raise ToolBug(f"the worker failed: {text}")
