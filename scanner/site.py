@@ -1,0 +1,898 @@
+"""
+The site: zones, conduits, limits and permissions as the owner wrote them, fully resolved.
+
+`load` reads a site file and either gives a `Site` or one error that lists everything wrong with the
+file, each with its line and a remedy. The rest of the program asks the `Site` and never the file:
+what holds for an address is worked out here once (asset over zone over site).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+
+from scanner.correlate import Declared
+from scanner.errors import SiteError, SiteErrors
+from scanner.model import (
+    FR_KEYS,
+    ConduitInfo,
+    DeviceClass,
+    Flow,
+    Identity,
+    Tier,
+    Transport,
+    ZoneInfo,
+)
+from scanner.profiles import PROFILES, Profile, on_loopback, stricter
+from scanner.sitefile import (
+    Address,
+    AssetBlock,
+    AuthorisationBlock,
+    FlowBlock,
+    LoginBlock,
+    Network,
+    SiteBlock,
+    SlTargetBlock,
+    WindowBlock,
+    ZoneBlock,
+)
+from scanner.spec import SitePolicy
+from scanner.windows import Authorisation, Window, ended, rule_problem
+from scanner.yamlfile import Document, Place, Validated, did_you_mean, read, shown, validate
+
+WALKED_IPV6_PREFIX = 120
+"""A larger IPv6 network is never walked; in it only the declared assets are asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginReference:
+    """
+    The operator's own login on a device. `secret` is "file:" and an absolute path, or "env:" and a
+    name: the secret itself is read by whoever may, at the time of use.
+    """
+
+    platform: str
+    user: str
+    secret: str
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteAsset:
+    """
+    A declared device. `address` is None when the owner gave none; `addresses` are the further ones
+    of the same chassis. None in the overrides means: as its zone.
+    """
+
+    zone: str
+    name: str | None
+    address: str | None
+    addresses: tuple[str, ...]
+    identity: Identity
+    device_class: DeviceClass | None
+    criticality: str | None
+    tier: Tier | None
+    profile: Profile | None
+    probes: tuple[str, ...] | None
+    ports: Mapping[str, tuple[int, ...]]
+    consent: tuple[str, ...]
+    unit_ids: tuple[int, ...]
+    snmp_public: bool | None
+    expected_services: tuple[Flow, ...]
+    login: LoginReference | None
+
+    @property
+    def every_address(self) -> tuple[str, ...]:
+        first = () if self.address is None else (self.address,)
+        return first + self.addresses
+
+    @property
+    def label(self) -> str:
+        return self.name or self.address or "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteZone:
+    id: str
+    name: str
+    purdue: float | None
+    networks: tuple[Network, ...]
+    exclude: tuple[Network, ...]
+    sl_t: Mapping[str, int]
+    """Keys are FR_KEYS."""
+    tier: Tier
+    profile: Profile
+    window: str | None
+    probes: tuple[str, ...] | None
+    snmp_public: bool
+    assets: tuple[SiteAsset, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePolicy:
+    """
+    What holds for one address, with nothing left to look up.
+
+    `probes` None: all of the tier. `named_probes` is True when the asset itself lists its probes,
+    which overrides the stop rule for controllers. `ports` maps a probe to the ports asked instead
+    of its own. `asset` is None for an address that nobody declared.
+    """
+
+    zone: str
+    address: str
+    tier: Tier
+    profile: Profile
+    probes: tuple[str, ...] | None
+    named_probes: bool
+    ports: Mapping[str, tuple[int, ...]]
+    consent: frozenset[str]
+    unit_ids: tuple[int, ...]
+    snmp_public: bool
+    login: LoginReference | None
+    window: str | None
+    asset: SiteAsset | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSource:
+    """`kind` is "folder" or "git"; `path` is absolute."""
+
+    id: str
+    kind: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    sources: tuple[BackupSource, ...] = ()
+    max_age: Mapping[DeviceClass, timedelta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnService:
+    """A server that Walkdown itself may talk to; never a device."""
+
+    id: str
+    kind: str
+    address: str
+    transport: Transport
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What the owner demands of devices and of evidence (`policy:`)."""
+
+    session_timeout_max: timedelta = timedelta(minutes=15)
+    generic_accounts: tuple[str, ...] = ()
+    max_age: timedelta = timedelta(days=90)
+    time_servers: tuple[str, ...] = ()
+    log_targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """
+    A valid site file. Zones are in the order of the file.
+
+    `state` is an absolute path or a postgresql:// URL; `attestations` is an absolute path.
+    """
+
+    name: str
+    path: Path
+    authorisation: Authorisation | None
+    windows: tuple[Window, ...]
+    zones: tuple[SiteZone, ...]
+    conduits: tuple[ConduitInfo, ...]
+    backups: Backups
+    services: tuple[OwnService, ...]
+    attestations: Path | None
+    demands: Demands
+    state: str
+    notify: tuple[str, ...]
+    _assets: Mapping[str, SiteAsset] = field(repr=False, compare=False)
+    """By every address of a chassis."""
+    _zones: Mapping[str, SiteZone] = field(repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the file begin."""
+        return self.path.parent
+
+    @property
+    def loopback_only(self) -> bool:
+        return all(on_loopback(network) for zone in self.zones for network in zone.networks)
+
+    def zone(self, zone_id: str) -> SiteZone:
+        """Raises KeyError when there is none."""
+        return self._zones[zone_id]
+
+    def window_of(self, zone_id: str) -> str | None:
+        return self.zone(zone_id).window
+
+    def zone_of(self, address: str) -> str | None:
+        """The zone in whose scope an address lies; None when nothing may be sent to it."""
+        for zone in self.zones:
+            if self.in_scope(zone.id, address):
+                return zone.id
+        return None
+
+    def in_scope(self, zone_id: str, address: str) -> bool:
+        """
+        Whether a scan of the zone may send to this address: inside its networks, not excluded, and
+        neither the network nor the broadcast address of a network that it lies in.
+        """
+        zone = self.zone(zone_id)
+        ip = ip_address(address)
+        if any(ip in network for network in zone.exclude):
+            return False
+        inside = [network for network in zone.networks if ip in network]
+        if not inside or not any(_has_device(network, ip) for network in inside):
+            return False
+        walked = any(_is_walked(network) for network in inside)
+        return walked or str(ip) in self._assets
+
+    def addresses(self, zone_id: str) -> Iterator[str]:
+        """
+        Every address that a scan of the zone asks, each once: the walked networks in the order of
+        the file, then declared assets in networks too large to be walked.
+        """
+        zone = self.zone(zone_id)
+        for index, network in enumerate(zone.networks):
+            if not _is_walked(network):
+                continue
+            earlier = [each for each in zone.networks[:index] if _is_walked(each)]
+            for ip in network:
+                # an address skipped as an end of an earlier network may still be a device here
+                if any(ip in each and _has_device(each, ip) for each in earlier):
+                    continue
+                if _has_device(network, ip) and self.in_scope(zone_id, str(ip)):
+                    yield str(ip)
+        for address in self._assets:
+            ip = ip_address(address)
+            if any(ip in network and _is_walked(network) for network in zone.networks):
+                continue
+            if self.in_scope(zone_id, address):
+                yield address
+
+    def asset(self, address: str) -> SiteAsset | None:
+        return self._assets.get(str(ip_address(address)))
+
+    def chassis(self, zone_id: str, address: str) -> str:
+        """One key for all addresses of one device: zone and first address of the chassis."""
+        asset = self.asset(address)
+        if asset is None:
+            return f"{zone_id}/{ip_address(address)}"
+        return f"{asset.zone}/{asset.every_address[0]}"
+
+    def settings(self, zone_id: str, address: str) -> DevicePolicy:
+        """
+        What holds for an address: the asset's own word, else its zone's. A chassis with a foot in
+        another zone gets the stricter of both there, and one profile everywhere.
+        """
+        zone = self.zone(zone_id)
+        asset = self.asset(address)
+        canonical = str(ip_address(address))
+        if asset is None:
+            return DevicePolicy(
+                zone=zone_id,
+                address=canonical,
+                tier=zone.tier,
+                profile=zone.profile,
+                probes=zone.probes,
+                named_probes=False,
+                ports={},
+                consent=frozenset(),
+                unit_ids=(),
+                snmp_public=zone.snmp_public,
+                login=None,
+                window=zone.window,
+                asset=None,
+            )
+        home = self.zone(asset.zone)
+        tier = asset.tier or home.tier
+        if home.id != zone_id:
+            tier = min(tier, zone.tier, key=lambda each: each.rank)
+        allowed = home.snmp_public if asset.snmp_public is None else asset.snmp_public
+        return DevicePolicy(
+            zone=zone_id,
+            address=canonical,
+            tier=tier,
+            profile=self._profile(asset),
+            probes=zone.probes if asset.probes is None else asset.probes,
+            named_probes=asset.probes is not None,
+            ports=asset.ports,
+            consent=frozenset(asset.consent),
+            unit_ids=asset.unit_ids,
+            snmp_public=allowed and (home.id == zone_id or zone.snmp_public),
+            login=asset.login,
+            window=zone.window,
+            asset=asset,
+        )
+
+    def _profile(self, asset: SiteAsset) -> Profile:
+        if asset.profile is not None:
+            return asset.profile
+        profile = self.zone(asset.zone).profile
+        for address in asset.addresses:
+            if (zone := self.zone_of(address)) is not None:
+                profile = stricter(profile, self.zone(zone).profile)
+        return profile
+
+    def zone_infos(self) -> tuple[ZoneInfo, ...]:
+        return tuple(
+            ZoneInfo(
+                id=zone.id,
+                name=zone.name,
+                purdue=zone.purdue,
+                networks=tuple(str(network) for network in zone.networks),
+                sl_t=dict(zone.sl_t),
+                tier=zone.tier,
+                profile=zone.profile.name,
+            )
+            for zone in self.zones
+        )
+
+    def conduit_infos(self) -> tuple[ConduitInfo, ...]:
+        return self.conduits
+
+    def declared(self) -> tuple[Declared, ...]:
+        """Every declared asset, also those without an address, for the comparison with the seen."""
+        return tuple(
+            Declared(
+                zone=asset.zone,
+                address=asset.address,
+                addresses=asset.addresses,
+                name=asset.name,
+                identity=asset.identity,
+                device_class=asset.device_class,
+                criticality=asset.criticality,
+                expected_services=asset.expected_services,
+            )
+            for zone in self.zones
+            for asset in zone.assets
+        )
+
+    def for_checks(self, assessed_at: datetime) -> SitePolicy:
+        """What a check may know about the site."""
+        return SitePolicy(
+            site=self.name,
+            assessed_at=assessed_at,
+            zones=self.zone_infos(),
+            conduits=self.conduits,
+            session_timeout_max_s=int(self.demands.session_timeout_max.total_seconds()),
+            generic_accounts=self.demands.generic_accounts,
+            backup_required=tuple(each.value for each in self.backups.max_age),
+            backup_sources=len(self.backups.sources),
+            time_servers=self.demands.time_servers,
+            log_targets=self.demands.log_targets,
+        )
+
+    def loosenings(self) -> tuple[str, ...]:
+        """Every limit above the default and every tier above identify, each as a sentence."""
+        return tuple(sentence for zone in self.zones for sentence in _loosenings(zone))
+
+
+def load(
+    path: Path,
+    *,
+    known_probes: frozenset[str] | None = None,
+    known_services: frozenset[str] | None = None,
+    now: datetime | None = None,
+) -> Site:
+    """
+    Read a site file.
+
+    `known_probes` are the names that `probes` may list and `known_services` those that `ports` may
+    name (by default the same); None checks neither. `now` refuses windows that are over; None does
+    not, because an old site file must still be good for a report.
+    Raises SiteErrors that lists everything wrong with the file.
+    """
+    document = read(path)
+    checked = validate(document, SiteBlock)
+    problems = list(checked.problems)
+    if checked.model is not None:
+        services = known_probes if known_services is None else known_services
+        problems += _compare(checked, checked.model)
+        problems += _vocabulary(checked, checked.model, known_probes, services)
+        if now is not None:
+            problems += _past_windows(document, checked.model, now)
+    if problems or checked.model is None:
+        raise SiteErrors(_in_order(problems))
+    return _resolve(checked.model, path.absolute())
+
+
+def _in_order(problems: list[SiteError]) -> tuple[SiteError, ...]:
+    """By line, each once: a level spread over seven FRs is one mistake."""
+    once = {(problem.line, problem.message): problem for problem in reversed(problems)}
+    return tuple(sorted(once.values(), key=lambda problem: (problem.line or 0, problem.message)))
+
+
+# --- from blocks to the site -------------------------------------------------------------------
+
+
+def _resolve(model: SiteBlock, path: Path) -> Site:
+    folder = path.parent
+    zones = tuple(_zone(model, block, folder) for block in model.zones)
+    return Site(
+        name=model.site,
+        path=path,
+        authorisation=_authorised(model.authorisation),
+        windows=tuple(_window(block) for block in model.windows),
+        zones=zones,
+        conduits=tuple(
+            ConduitInfo(
+                id=block.id,
+                from_zone=block.source,
+                to_zone=block.target,
+                sl_t=_levels(block.sl_t),
+                remote_access=block.remote_access,
+                monitored_by=block.monitored_by,
+                allow=_flows(block.allow),
+            )
+            for block in model.conduits
+        ),
+        backups=Backups(
+            sources=tuple(
+                BackupSource(id=block.id, kind=block.kind, path=folder / block.path)
+                for block in model.backups.sources
+            ),
+            max_age={each: rule.max_age for each, rule in model.backups.policy.items()},
+        ),
+        services=tuple(
+            OwnService(
+                id=block.id,
+                kind=block.kind,
+                address=str(block.address),
+                transport=block.transport,
+                port=block.port,
+            )
+            for block in model.services
+        ),
+        attestations=None if model.attestations is None else folder / model.attestations,
+        demands=Demands(
+            session_timeout_max=model.policy.session_timeout_max,
+            generic_accounts=model.policy.generic_accounts,
+            max_age=model.policy.max_age,
+            time_servers=model.policy.time_servers,
+            log_targets=model.policy.log_targets,
+        ),
+        state=_state(model.state, path),
+        notify=model.notify,
+        _assets={
+            address: asset
+            for zone in zones
+            for asset in zone.assets
+            for address in asset.every_address
+        },
+        _zones={zone.id: zone for zone in zones},
+    )
+
+
+def _state(given: str | None, path: Path) -> str:
+    if given is None:
+        return str(path.with_suffix(".state.db"))
+    return given if "://" in given else str(path.parent / given)
+
+
+def _zone(model: SiteBlock, block: ZoneBlock, folder: Path) -> SiteZone:
+    return SiteZone(
+        id=block.id,
+        name=block.name or block.id,
+        purdue=block.purdue,
+        networks=block.networks,
+        exclude=block.exclude,
+        sl_t=_levels(block.sl_t),
+        tier=block.tier,
+        profile=PROFILES[block.profile],
+        window=block.window,
+        probes=block.probes,
+        snmp_public=model.snmp_public if block.snmp_public is None else block.snmp_public,
+        assets=tuple(_asset(block.id, asset, folder) for asset in block.assets),
+    )
+
+
+def _asset(zone: str, block: AssetBlock, folder: Path) -> SiteAsset:
+    every = _addresses(block)
+    return SiteAsset(
+        zone=zone,
+        name=block.name,
+        address=every[0] if every else None,
+        addresses=every[1:],
+        identity=Identity(
+            vendor=block.vendor,
+            model=block.model,
+            order_number=block.order_number,
+            hardware=block.hardware,
+            firmware=block.firmware,
+            serial=block.serial,
+            name=block.name,
+        ),
+        device_class=block.device_class,
+        criticality=block.criticality,
+        tier=block.tier,
+        profile=None if block.profile is None else PROFILES[block.profile],
+        probes=block.probes,
+        ports=dict(block.ports),
+        consent=block.consent,
+        unit_ids=block.unit_ids,
+        snmp_public=block.snmp_public,
+        expected_services=_flows(block.expected_services or ()),
+        login=_login(block.login, folder),
+    )
+
+
+def _login(block: LoginBlock | None, folder: Path) -> LoginReference | None:
+    if block is None:
+        return None
+    return LoginReference(
+        platform=block.platform,
+        user=block.user,
+        secret=_reference(block.secret, folder),
+        host_key=block.host_key,
+    )
+
+
+def _authorised(block: AuthorisationBlock | None) -> Authorisation | None:
+    if block is None:
+        return None
+    return Authorisation(
+        reference=block.reference,
+        owner=block.owner,
+        contact=block.contact,
+        valid_from=block.valid_from,
+        valid_until=block.valid_until,
+    )
+
+
+def _addresses(block: AssetBlock) -> tuple[str, ...]:
+    first = () if block.address is None else (block.address,)
+    return tuple(dict.fromkeys(str(each) for each in (*first, *block.addresses)))
+
+
+def _reference(secret: str, folder: Path) -> str:
+    kind, _, rest = secret.partition(":")
+    return secret if kind == "env" else f"file:{folder / rest}"
+
+
+def _levels(block: SlTargetBlock) -> dict[str, int]:
+    return {key: int(getattr(block, key)) for key in FR_KEYS}
+
+
+def _flows(blocks: tuple[FlowBlock, ...]) -> tuple[Flow, ...]:
+    return tuple(
+        Flow(protocol=block.protocol, transport=block.transport, port=block.port)
+        for block in blocks
+    )
+
+
+def _window(block: WindowBlock) -> Window:
+    zone: tzinfo = block.timezone or block.start.tzinfo or UTC
+    start = block.start
+    if start.tzinfo is not None:
+        start = start.astimezone(zone).replace(tzinfo=None)
+    return Window(
+        id=block.id, start=start, duration=block.duration, rule=block.rrule, timezone=zone
+    )
+
+
+# --- scope -------------------------------------------------------------------------------------
+
+
+def _is_walked(network: Network) -> bool:
+    return network.version == 4 or network.prefixlen >= WALKED_IPV6_PREFIX
+
+
+def _has_device(network: Network, ip: Address) -> bool:
+    """False for the network and broadcast addresses of an IPv4 network with hosts between them."""
+    if isinstance(network, IPv6Network) or network.prefixlen >= 31:
+        return True
+    return ip not in (network.network_address, network.broadcast_address)
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
+        return one.overlaps(other)
+    if isinstance(one, IPv6Network) and isinstance(other, IPv6Network):
+        return one.overlaps(other)
+    return False
+
+
+def _loosenings(zone: SiteZone) -> Iterator[str]:
+    if zone.profile.strictness > PROFILES["default"].strictness:
+        yield f"Zone {zone.id} is paced by profile {zone.profile.name}: {_pace(zone.profile)}."
+    if zone.tier.rank > Tier.IDENTIFY.rank:
+        yield f"Zone {zone.id} is scanned in tier {zone.tier}, above identify."
+    for asset in zone.assets:
+        who = f"Asset {asset.label} in zone {zone.id}"
+        profile = asset.profile
+        if profile is not None and profile.strictness > PROFILES["default"].strictness:
+            yield f"{who} is paced by profile {profile.name}: {_pace(profile)}."
+        if asset.tier is not None and asset.tier.rank > Tier.IDENTIFY.rank:
+            yield f"{who} is scanned in tier {asset.tier}, above identify."
+        if asset.probes is not None:
+            yield f"{who} lists its probes, so they are asked even if it is a controller."
+        if "cleartext" in asset.consent:
+            yield f"{who} may be sent credentials over protocols that do not encrypt."
+
+
+def _pace(profile: Profile) -> str:
+    if profile.packets_per_s is None:
+        return "no cap on packets or connections per second (loopback only)"
+    return (
+        f"up to {profile.packets_per_s} packets to a device in any second, a connection every "
+        f"{profile.connection_interval_s:g} s, {profile.zone_packets_per_s} packets in the zone"
+    )
+
+
+# --- what only a comparison of entries shows ---------------------------------------------------
+
+
+def _compare(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteError]:
+    yield from _authorisation(checked.document, model)
+    yield from _windows(checked.document, model)
+    yield from _ids(checked.document, model)
+    yield from _networks(checked, model)
+    for zone in model.zones:
+        yield from _zone_limits(checked, zone)
+    yield from _assets(checked, model)
+    yield from _references(checked.document, model)
+    yield from _services(checked.document, model)
+
+
+def _authorisation(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+    block = model.authorisation
+    if block is not None and block.valid_until <= block.valid_from:
+        yield document.problem(
+            (*block.place, "valid_until"),
+            "the authorisation ends before it begins",
+            "valid_until must be later than valid_from",
+        )
+
+
+def _windows(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+    for block in model.windows:
+        if block.start.tzinfo is None and block.timezone is None:
+            yield document.problem(
+                (*block.place, "start"),
+                f"the window {block.id} has no time zone",
+                "add timezone: Europe/Berlin, or give start an offset",
+            )
+            continue
+        window = _window(block)
+        if block.rrule and (problem := rule_problem(block.rrule, window.start)):
+            yield document.problem(
+                (*block.place, "rrule"),
+                f"rrule: {problem}",
+                "write it like FREQ=WEEKLY or FREQ=MONTHLY;BYDAY=1SA",
+            )
+
+
+def _past_windows(document: Document, model: SiteBlock, now: datetime) -> Iterator[SiteError]:
+    for block in model.windows:
+        if block.start.tzinfo is None and block.timezone is None:
+            continue
+        window = _window(block)
+        if block.rrule and rule_problem(block.rrule, window.start):
+            continue
+        if ended(window, now):
+            yield document.problem(
+                (*block.place, "start"),
+                f"the window {block.id} is in the past: it has no opening after "
+                f"{now.astimezone(window.timezone).isoformat(timespec='minutes')}",
+                "set a new start, or add rrule: FREQ=WEEKLY if it recurs",
+            )
+
+
+def _ids(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+    groups: dict[str, list[tuple[str, Place]]] = {
+        "zone": [(block.id, block.place) for block in model.zones],
+        "window": [(block.id, block.place) for block in model.windows],
+        "conduit": [(block.id, block.place) for block in model.conduits],
+        "backup source": [(block.id, block.place) for block in model.backups.sources],
+        "service": [(block.id, block.place) for block in model.services],
+    }
+    for what, entries in groups.items():
+        first: dict[str, Place] = {}
+        for name, place in entries:
+            if name in first:
+                yield document.problem(
+                    (*place, "id"),
+                    f"there are two {what}s with the id {name!r}",
+                    f"the first is in line {document.line((*first[name], 'id'))}; ids must differ",
+                )
+            first.setdefault(name, place)
+
+
+def _networks(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteError]:
+    if not model.zones and not checked.damaged(("zones",)):
+        yield checked.document.problem(("zones",), "no zone is defined", "add at least one zone")
+    entries = [
+        (zone, checked.item((*zone.place, "networks"), index), network)
+        for zone in model.zones
+        for index, network in enumerate(zone.networks)
+    ]
+    for index, (zone, place, network) in enumerate(entries):
+        for other, other_place, other_network in entries[:index]:
+            if other is not zone and _overlap(network, other_network):
+                line = checked.document.line(other_place)
+                yield checked.document.problem(
+                    place,
+                    f"{network} of zone {zone.id} overlaps {other_network} of zone {other.id}",
+                    f"the other is in line {line}; an address belongs to one zone only",
+                )
+
+
+def _zone_limits(checked: Validated[SiteBlock], zone: ZoneBlock) -> Iterator[SiteError]:
+    profile = PROFILES[zone.profile]
+    for index, network in enumerate(zone.networks):
+        place = checked.item((*zone.place, "networks"), index)
+        if profile.loopback_only and not on_loopback(network):
+            yield checked.document.problem(
+                place,
+                f"profile lab is for loopback only, and {network} is not loopback",
+                "choose profile default, fragile or robust",
+            )
+        largest = profile.largest_prefix(network.version)
+        if _is_walked(network) and network.prefixlen < largest:
+            yield checked.document.problem(
+                place,
+                f"{network} is larger than profile {profile.name} allows (/{largest})",
+                _smaller(network, profile),
+            )
+
+
+def _smaller(network: Network, profile: Profile) -> str:
+    split = f"split it into networks of /{profile.largest_prefix(network.version)} or smaller"
+    robust = PROFILES["robust"]
+    enough = network.prefixlen >= robust.largest_prefix(network.version)
+    if enough and profile.strictness < robust.strictness:
+        return f"{split}, or choose profile: robust for this zone if its devices can take it"
+    return f"{split}, and list only those that hold devices"
+
+
+def _assets(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteError]:
+    document = checked.document
+    owners: dict[str, AssetBlock] = {}
+    for zone in model.zones:
+        nameless: dict[str, AssetBlock] = {}
+        for asset in zone.assets:
+            yield from _scope_of_asset(checked, model, zone, asset)
+            if not _addresses(asset):
+                if checked.damaged((*asset.place, "address")):
+                    continue
+                if asset.name is None:
+                    yield document.problem(
+                        asset.place, "an asset has neither address nor name", "give it one of them"
+                    )
+                elif asset.name in nameless:
+                    yield document.problem(
+                        (*asset.place, "name"),
+                        f"two assets without address are named {shown(asset.name)}",
+                        "names of assets without address must differ within a zone",
+                    )
+                else:
+                    nameless[asset.name] = asset
+            for address in _addresses(asset):
+                if address in owners:
+                    line = document.line(owners[address].place)
+                    yield document.problem(
+                        asset.place,
+                        f"two assets have the address {address}",
+                        f"the other is in line {line}; several addresses of one device go into "
+                        "`addresses` of one asset",
+                    )
+                owners.setdefault(address, asset)
+
+
+def _scope_of_asset(
+    checked: Validated[SiteBlock], model: SiteBlock, zone: ZoneBlock, asset: AssetBlock
+) -> Iterator[SiteError]:
+    """The first address must lie in the asset's own zone, further ones in any zone."""
+    document = checked.document
+    everywhere = [network for each in model.zones for network in each.networks]
+    unsure = any(checked.damaged((*each.place, "networks")) for each in model.zones)
+    for index, text in enumerate(_addresses(asset)):
+        ip = ip_address(text)
+        key = "address" if index == 0 and asset.address is not None else "addresses"
+        place = (*asset.place, key)
+        allowed = zone.networks if index == 0 else everywhere
+        inside = [network for network in allowed if ip in network]
+        if not inside:
+            if not unsure:
+                where = f"the networks of zone {zone.id}" if index == 0 else "every zone's networks"
+                yield document.problem(
+                    place,
+                    f"{text} lies outside {where}",
+                    f"add {text}/{ip.max_prefixlen} to `networks`, or move the asset",
+                )
+        elif not any(_has_device(network, ip) for network in inside):
+            yield document.problem(
+                place,
+                f"{text} is the network or broadcast address of {inside[0]}",
+                f"if a device really has it, add {text}/32 to `networks`",
+            )
+        if asset.profile == "lab" and not on_loopback(ip):
+            yield document.problem(
+                (*asset.place, "profile"),
+                f"profile lab is for loopback only, and {text} is not loopback",
+                "choose profile default, fragile or robust",
+            )
+
+
+def _references(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+    zones = _ids_in_file(document, "zones")
+    windows = _ids_in_file(document, "windows")
+    for zone in model.zones:
+        if zone.window is not None and zone.window not in windows:
+            yield document.problem(
+                (*zone.place, "window"),
+                f"the window {zone.window!r} is not defined",
+                did_you_mean(zone.window, windows),
+            )
+    for conduit in model.conduits:
+        for key, end in (("from", conduit.source), ("to", conduit.target)):
+            if end not in zones:
+                yield document.problem(
+                    (*conduit.place, key),
+                    f"{key}: there is no zone {end!r}",
+                    did_you_mean(end, zones),
+                )
+        if conduit.source == conduit.target:
+            yield document.problem(
+                (*conduit.place, "to"),
+                f"the conduit {conduit.id} joins zone {conduit.source} with itself",
+                "a conduit joins two zones",
+            )
+
+
+def _services(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+    """A device is never talked to as a service: that would bypass every limit."""
+    declared = {
+        address for zone in model.zones for asset in zone.assets for address in _addresses(asset)
+    }
+    for service in model.services:
+        if str(service.address) in declared:
+            yield document.problem(
+                (*service.place, "address"),
+                f"{service.address} is an asset, and cannot be a service of Walkdown's own",
+                "remove it here, or from the assets",
+            )
+
+
+def _ids_in_file(document: Document, key: str) -> frozenset[str]:
+    """The ids written in the file, also of blocks that are faulty otherwise."""
+    entries = document.root.get(key) if isinstance(document.root, dict) else None
+    found = [each.get("id") for each in entries or () if isinstance(each, dict)]
+    return frozenset(each.strip() for each in found if isinstance(each, str))
+
+
+def _vocabulary(
+    checked: Validated[SiteBlock],
+    model: SiteBlock,
+    known_probes: frozenset[str] | None,
+    known_services: frozenset[str] | None,
+) -> Iterator[SiteError]:
+    document = checked.document
+    for zone in model.zones:
+        named = [(zone.place, zone.probes), *((each.place, each.probes) for each in zone.assets)]
+        for owner, probes in named:
+            place = (*owner, "probes")
+            for index, name in enumerate(probes or ()):
+                if known_probes is not None and name not in known_probes:
+                    yield document.problem(
+                        checked.item(place, index),
+                        f"there is no probe {name!r}",
+                        did_you_mean(name, known_probes),
+                    )
+        for asset in zone.assets:
+            for name in asset.ports:
+                if known_services is not None and name not in known_services:
+                    yield document.problem(
+                        (*asset.place, "ports", name),
+                        f"ports: there is no probe {name!r}",
+                        did_you_mean(name, known_services),
+                    )
