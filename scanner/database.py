@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # alembic takes a third of a second to import and is rarely n
     from alembic.config import Config
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
+WAL_FILES = ("-wal", "-shm")
 BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
 """SQLite primary result codes. Source: sqlite.org, Result and Error Codes."""
 
@@ -64,6 +66,11 @@ class Kind:
 
 RUN = Kind(name="run", noun="run database", head="run0001", application_id=0x57444B52)
 STATE = Kind(name="state", noun="site state", head="state0001", application_id=0x57444B53)
+
+
+# PostgreSQL lets many write at once; we want one at a time, as with SQLite, per schema and kind.
+WRITE_LOCK = text("SELECT pg_advisory_xact_lock(hashtext(:kind), hashtext(current_schema()))")
+OWNER_LOCK = text("SELECT pg_try_advisory_lock(hashtext(:kind), hashtext(current_schema()))")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -113,6 +120,8 @@ class Database:
         with translated(self.place, self.kind), self.engine.connect() as plain:
             connection = plain.execution_options(walkdown_write=True)
             with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.execute(WRITE_LOCK, {"kind": self.kind.name})
                 yield connection
 
     @contextmanager
@@ -138,8 +147,8 @@ class Database:
                     raise taken
                 return
             self._advisory = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            asked = text("SELECT pg_try_advisory_lock(hashtext(:k), hashtext(current_schema()))")
-            if not self._advisory.execute(asked, {"k": f"walkdown {self.kind.name}"}).scalar_one():
+            owner = {"kind": f"owner of {self.kind.name}"}
+            if not self._advisory.execute(OWNER_LOCK, owner).scalar_one():
                 self._advisory.close()
                 self._advisory = None
                 raise taken
@@ -205,27 +214,78 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def create(
-    place: str | Path, kind: Kind, *, exclusive: bool, busy_timeout_s: float = 5.0
+    place: str | Path,
+    kind: Kind,
+    *,
+    exclusive: bool,
+    fill: Callable[[Connection], None],
+    busy_timeout_s: float = 5.0,
 ) -> Database:
-    """Make a new database with the newest schema. Raises StoreError, also when there is one."""
+    """
+    Make a new database with the newest schema and the first rows that `fill` writes: all or
+    nothing. Raises StoreError, also when there is one.
+    """
     url, path = parse_place(place)
-    if path is not None:
-        with translated(str(path), kind):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size > 0 and not _is_blank(path):
-                raise StoreError(f"{path}: there is a file already; nothing was changed")
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     database = Database(_engine(url, busy_timeout_s), _shown(url, path), kind, path)
     try:
+        if path is not None:
+            with translated(database.place, kind):
+                path.parent.mkdir(parents=True, exist_ok=True)
         if exclusive:
             database.lock()
-        if _revision(database) is not None:
-            raise StoreError(f"{database.place}: holds a {kind.noun} already; nothing was changed")
-        upgrade(database)
+        taken = StoreError(f"{database.place}: there is something already; nothing was changed")
+        if path is not None:
+            if path.exists() or not _build(path, kind, fill):
+                raise taken
+        else:
+            if _revision(database) is not None:
+                raise taken
+            upgrade(database, fill)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _build(path: Path, kind: Kind, fill: Callable[[Connection], None]) -> bool:
+    """
+    Make a SQLite file beside, then put it in place, so that a crash never leaves a half one (an
+    empty file at this path is damage, not a beginning). False when there is one by now.
+    """
+    with translated(str(path), kind):
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            url = URL.create("sqlite", database=str(draft))
+            making = Database(_engine(url, 5.0), str(path), kind, draft)
+            try:
+                upgrade(making, fill)
+            finally:
+                making.close()  # the last connection moves all of the log into the file
+            return put_in_place(draft, path)
+        finally:
+            for leftover in (draft, *(draft.with_name(draft.name + end) for end in WAL_FILES)):
+                leftover.unlink(missing_ok=True)
+
+
+def put_in_place(draft: Path, path: Path) -> bool:
+    """Give a finished file its name, durably; False when the name is taken. Raises OSError."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        # FAT on a USB stick has no links; there a rename has to do.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        draft.replace(path)
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return True
 
 
 def open_existing(
@@ -259,6 +319,23 @@ def open_existing(
     return database
 
 
+def open_or_create(place: str | Path, kind: Kind, *, busy_timeout_s: float = 5.0) -> Database:
+    """Open a database for shared use, or make it; two processes that do so at once agree."""
+    url, path = parse_place(place)
+    if path is None:
+        database = Database(_engine(url, busy_timeout_s), _shown(url, path), kind, path)
+        try:
+            if _revision(database) is None:
+                upgrade(database)
+        finally:
+            database.close()
+    elif not path.exists():
+        with translated(str(path), kind):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _build(path, kind, lambda connection: None)
+    return open_existing(place, kind, exclusive=False, busy_timeout_s=busy_timeout_s)
+
+
 def known_revisions(kind: Kind) -> frozenset[str]:
     """Every schema revision that this program can bring up to date."""
     from alembic.script import ScriptDirectory
@@ -267,8 +344,8 @@ def known_revisions(kind: Kind) -> frozenset[str]:
     return frozenset(script.revision for script in scripts.walk_revisions())
 
 
-def upgrade(database: Database) -> None:
-    """Bring the schema to the newest revision, in one transaction."""
+def upgrade(database: Database, fill: Callable[[Connection], None] | None = None) -> None:
+    """Bring the schema to the newest revision, and fill it, in one transaction."""
     from alembic import command
 
     config = migration_config(database.kind)
@@ -277,6 +354,8 @@ def upgrade(database: Database) -> None:
             connection.exec_driver_sql(f"PRAGMA application_id = {database.kind.application_id}")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if fill is not None:
+            fill(connection)
 
 
 def migration_config(kind: Kind) -> Config:
@@ -429,23 +508,8 @@ def _inspect_file(path: Path, kind: Kind) -> None:
             header = file.read(100)
         if len(header) < 100 or not header.startswith(SQLITE_MAGIC):
             raise StoreError(f"{path}: this is not a Walkdown {kind.noun}")
-        application = int.from_bytes(header[68:72], "big")
-    wal = path.with_name(path.name + "-wal")
-    # A crash may have left the header's first version in the write-ahead log only.
-    if application not in (0, kind.application_id) or (application == 0 and not wal.exists()):
+    if int.from_bytes(header[68:72], "big") != kind.application_id:
         raise StoreError(f"{path}: this is not a Walkdown {kind.noun}")
-
-
-def _is_blank(path: Path) -> bool:
-    """Whether a file is a database without tables: what a crash leaves before the first commit."""
-    with path.open("rb") as file:
-        if not file.read(16).startswith(SQLITE_MAGIC):
-            return False
-    connection = sqlite3.connect(path)
-    try:
-        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    finally:
-        connection.close()
 
 
 def _check(database: Database) -> None:

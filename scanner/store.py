@@ -198,14 +198,18 @@ class RunStore:
         cls, place: str | Path, *, run: RunMeta, now: datetime, busy_timeout_s: float = 5.0
     ) -> RunStore:
         """A new run in state running. Raises StoreError, also when there is a run already."""
-        base = database.create(place, RUN, exclusive=True, busy_timeout_s=busy_timeout_s)
+        base = database.create(
+            place,
+            RUN,
+            exclusive=True,
+            fill=lambda connection: _begin_run(_Log(connection, None), run, now),
+            busy_timeout_s=busy_timeout_s,
+        )
         try:
-            store = cls(base, read_only=False)
-            store._write(lambda log: _begin_run(log, run, now))
+            return cls(base, read_only=False)
         except BaseException:
             base.close()
             raise
-        return store
 
     @classmethod
     def open(
