@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pkgutil import iter_modules
 from typing import TypeVar
 
@@ -48,6 +49,6 @@ def constants(package: str, kind: type[T]) -> tuple[T, ...]:
 
 
 def _refuse_twins(found: list[T], what: str, name: Callable[[T], str]) -> None:
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if name(one) == name(other):
             raise ToolBug(f"{what} {name(one)!r} is defined twice")

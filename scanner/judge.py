@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scanner.correlate import SERVICE_ORDER, reach
@@ -93,7 +93,18 @@ def findings(
         else:
             for asset in assets:
                 found += _on_asset(check, asset, site, seen)
-    return tuple(sorted(found, key=lambda finding: finding.id))
+    return _one_per_id(found)
+
+
+def _one_per_id(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """
+    Sorted by id, the worst where an id came twice: one port of a chassis with two addresses may
+    tell a fact at the one and not at the other.
+    """
+    worst: dict[str, Finding] = {}
+    for finding in sorted(found, key=lambda f: (f.id, WORST_FIRST.index(f.verdict))):
+        worst.setdefault(finding.id, finding)
+    return tuple(worst.values())
 
 
 # --- subjects ----------------------------------------------------------------------------------
@@ -203,6 +214,8 @@ def _facts(
         observation = seen.observations.get(source)
         port = _port(observation)
         for judgement in _judge(check, fact, site):
+            if judgement.verdict is Verdict.NOT_CHECKED and observation is not None:
+                judgement = _with_reason(judgement, check, asset, observation, seen)
             name = _id(check, subject, port, judgement.about)
             by_id[name].append((observation.tier if observation else Tier.PASSIVE, judgement))
             rests_on[name] += [source, *judgement.evidence]
@@ -218,6 +231,18 @@ def _facts(
             _finding(check, subject, name, _worst(told), seen, evidence=tuple(rests_on[name]))
         )
     return found
+
+
+def _with_reason(
+    judgement: Judgement, check: Check, asset: Asset, observation: Observation, seen: _Seen
+) -> Judgement:
+    """A fact from a gentler tier lacks what only the check's own tier tells: say why it is not."""
+    if observation.tier.allows(check.tier):
+        return judgement
+    end = (observation.address, observation.port, observation.protocol)
+    own = [o for o in seen.of(asset) if (o.address, o.port, o.protocol) == end]
+    reason = _why_nothing(check, asset, own, seen).removeprefix("not learned: ")
+    return replace(judgement, summary=f"{judgement.summary} ({reason})")
 
 
 # --- what is not there -------------------------------------------------------------------------
@@ -360,7 +385,7 @@ def _judge(check: Check, subject: Fact | object, site: SitePolicy) -> tuple[Judg
 
 
 def _worst(judgements: Sequence[Judgement]) -> Judgement:
-    """The worst of several on one subject, with the severest weight and every place among equals."""
+    """The worst of several on one subject; among equals the severest weight and every place."""
     verdict = min((j.verdict for j in judgements), key=WORST_FIRST.index)
     equal = [j for j in judgements if j.verdict is verdict]
     weights = [j.severity for j in equal if j.severity is not None]
