@@ -127,19 +127,22 @@ class Engine:
         self.progress.questions_done += 1
         if question.key in self._finished or not visit.is_due(question):
             return
+        grant = self._lend(visit.plan, question, tuple(visit.known))
+        if "default_credential" in question.probe.needs and not grant.default_credentials:
+            return
         await self._journal.question_started(
             question.key, protocol=question.service, at=self._governor.clock.wall()
         )
         if reason := visit.reason_to_withhold(question):
             await self._keep(visit, question, Outcome.WITHHELD, reason, (), ())
             return
-        await self._ask(visit, question)
+        await self._ask(visit, question, grant)
         if visit.device.health.needs_canary and not self._governor.halted:
             await self._canary(visit, visit.device.health.needs_canary, pause=True)
 
-    async def _ask(self, visit: _Visit, question: PlannedQuestion) -> None:
+    async def _ask(self, visit: _Visit, question: PlannedQuestion, grant: Grant) -> None:
         started = self._governor.clock.wall()
-        session = self._session(visit, question, question.key)
+        session = self._session(visit, question, question.key, grant)
         facts: tuple[Fact, ...] = ()
         outcome, reason = Outcome.ANSWERED, ""
         try:
@@ -169,14 +172,16 @@ class Engine:
             visit, question, outcome, reason, facts, tuple(session.exchange_ids), started
         )
 
-    def _session(self, visit: _Visit, question: PlannedQuestion, key: str) -> GovernedSession:
+    def _session(
+        self, visit: _Visit, question: PlannedQuestion, key: str, grant: Grant
+    ) -> GovernedSession:
         return GovernedSession(
             probe=question.probe,
             target=question.target,
             device=visit.device,
             governor=self._governor,
             evidence=self._journal,
-            grant=self._lend(visit.plan, question, tuple(visit.known)),
+            grant=grant,
             question=key,
             executor=self._executor,
         )
@@ -223,7 +228,8 @@ class Engine:
         if first is None or len(health.canaries) >= visit.plan.canaries or health.stopped:
             health.needs_canary = None
             return
-        session = self._session(visit, first, "")
+        grant = self._lend(visit.plan, first, tuple(visit.known))
+        session = self._session(visit, first, "", grant)
         try:
             if pause:
                 await self._governor.sleep(CANARY_PAUSE_S)

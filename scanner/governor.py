@@ -220,10 +220,15 @@ class Governor:
         tier: Tier,
         budget: int,
     ) -> Device:
-        """The device with this chassis key; made on first use. `zone_cap` is its zone's own."""
+        """
+        The device with this chassis key, made on first use; a chassis with a foot in two zones is
+        planned in both and gets both budgets. `zone_cap` is its zone's own.
+        """
         if zone not in self._zones:
             self._zones[zone] = ZoneState(zone, zone_cap)
-        if key not in self._devices:
+        if key in self._devices:
+            self._devices[key].budget += budget
+        else:
             self._devices[key] = Device(
                 zone=zone, key=key, address=address, limits=limits, tier=tier, budget=budget
             )

@@ -154,7 +154,7 @@ def build(site: Site, probes: Iterable[Probe], *, only: Iterable[str] = ()) -> P
     """
     wanted = _wanted(site, tuple(only))
     ordered = tuple(sorted(probes, key=_rank))
-    devices: dict[str, DevicePlan] = {}
+    devices: list[DevicePlan] = []
     skipped: list[str] = []
     for zone in site.zones:
         for key, addresses in _chassis(site, zone.id, wanted).items():
@@ -162,8 +162,8 @@ def build(site: Site, probes: Iterable[Probe], *, only: Iterable[str] = ()) -> P
             if policy.tier is Tier.PASSIVE:
                 skipped.append(f"{addresses[0]} ({zone.id}): tier passive, nothing is sent")
                 continue
-            devices[key] = _device(site, zone.id, key, addresses, policy, ordered)
-    return Plan(site=site, devices=tuple(devices.values()), skipped=tuple(skipped))
+            devices.append(_device(site, zone.id, key, addresses, policy, ordered))
+    return Plan(site=site, devices=tuple(devices), skipped=tuple(skipped))
 
 
 def _wanted(site: Site, only: tuple[str, ...]) -> frozenset[str]:

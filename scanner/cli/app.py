@@ -1,2 +1,2 @@
-def main() -> None:
+def run() -> None:
     raise SystemExit(0)
