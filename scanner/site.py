@@ -46,6 +46,9 @@ from scanner.yamlfile import Document, Place, Validated, did_you_mean, read, sho
 WALKED_IPV6_PREFIX = 120
 """A larger IPv6 network is never walked; in it only the declared assets are asked."""
 
+_STAND_INS = {"site": "?", "sl_t": "0"}
+"""For the comparison of entries only, when the file has no usable value."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginReference:
@@ -241,21 +244,14 @@ class Site:
         the file, then declared assets in networks too large to be walked.
         """
         zone = self.zone(zone_id)
-        for index, network in enumerate(zone.networks):
-            if not _is_walked(network):
-                continue
-            earlier = [each for each in zone.networks[:index] if _is_walked(each)]
-            for ip in network:
-                # an address skipped as an end of an earlier network may still be a device here
-                if any(ip in each and _has_device(each, ip) for each in earlier):
-                    continue
-                if _has_device(network, ip) and self.in_scope(zone_id, str(ip)):
+        seen: set[Address] = set()
+        for network in zone.networks:
+            for ip in network if _is_walked(network) else ():
+                if ip not in seen and self.in_scope(zone_id, str(ip)):
+                    seen.add(ip)
                     yield str(ip)
         for address in self._assets:
-            ip = ip_address(address)
-            if any(ip in network and _is_walked(network) for network in zone.networks):
-                continue
-            if self.in_scope(zone_id, address):
+            if ip_address(address) not in seen and self.in_scope(zone_id, address):
                 yield address
 
     def asset(self, address: str) -> SiteAsset | None:
@@ -391,8 +387,18 @@ def load(
     not, because an old site file must still be good for a report.
     Raises SiteErrors that lists everything wrong with the file.
     """
-    document = read(path)
-    checked = validate(document, SiteBlock)
+    return resolve(read(path), known_probes=known_probes, known_services=known_services, now=now)
+
+
+def resolve(
+    document: Document,
+    *,
+    known_probes: frozenset[str] | None = None,
+    known_services: frozenset[str] | None = None,
+    now: datetime | None = None,
+) -> Site:
+    """As `load`, for a file that has been read already."""
+    checked = validate(document, SiteBlock, _STAND_INS)
     problems = list(checked.problems)
     if checked.model is not None:
         services = known_probes if known_services is None else known_services
@@ -402,7 +408,7 @@ def load(
             problems += _past_windows(document, checked.model, now)
     if problems or checked.model is None:
         raise SiteErrors(_in_order(problems))
-    return _resolve(checked.model, path.absolute())
+    return _site(checked.model, document.path.absolute())
 
 
 def _in_order(problems: list[SiteError]) -> tuple[SiteError, ...]:
@@ -414,7 +420,7 @@ def _in_order(problems: list[SiteError]) -> tuple[SiteError, ...]:
 # --- from blocks to the site -------------------------------------------------------------------
 
 
-def _resolve(model: SiteBlock, path: Path) -> Site:
+def _site(model: SiteBlock, path: Path) -> Site:
     folder = path.parent
     zones = tuple(_zone(model, block, folder) for block in model.zones)
     return Site(
@@ -593,11 +599,11 @@ def _has_device(network: Network, ip: Address) -> bool:
     return ip not in (network.network_address, network.broadcast_address)
 
 
-def _overlap(one: Network, other: Network) -> bool:
-    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
-        return one.overlaps(other)
-    if isinstance(one, IPv6Network) and isinstance(other, IPv6Network):
-        return one.overlaps(other)
+def _within(inner: Network, outer: Network) -> bool:
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    if isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network):
+        return inner.subnet_of(outer)
     return False
 
 
@@ -633,7 +639,7 @@ def _pace(profile: Profile) -> str:
 
 def _compare(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteError]:
     yield from _authorisation(checked.document, model)
-    yield from _windows(checked.document, model)
+    yield from _windows(checked, model)
     yield from _ids(checked.document, model)
     yield from _networks(checked, model)
     for zone in model.zones:
@@ -653,9 +659,12 @@ def _authorisation(document: Document, model: SiteBlock) -> Iterator[SiteError]:
         )
 
 
-def _windows(document: Document, model: SiteBlock) -> Iterator[SiteError]:
+def _windows(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteError]:
+    document = checked.document
     for block in model.windows:
         if block.start.tzinfo is None and block.timezone is None:
+            if checked.damaged((*block.place, "timezone")):
+                continue
             yield document.problem(
                 (*block.place, "start"),
                 f"the window {block.id} has no time zone",
@@ -711,19 +720,26 @@ def _networks(checked: Validated[SiteBlock], model: SiteBlock) -> Iterator[SiteE
     if not model.zones and not checked.damaged(("zones",)):
         yield checked.document.problem(("zones",), "no zone is defined", "add at least one zone")
     entries = [
-        (zone, checked.item((*zone.place, "networks"), index), network)
+        (network, zone, checked.item((*zone.place, "networks"), index))
         for zone in model.zones
         for index, network in enumerate(zone.networks)
     ]
-    for index, (zone, place, network) in enumerate(entries):
-        for other, other_place, other_network in entries[:index]:
-            if other is not zone and _overlap(network, other_network):
+    entries.sort(key=lambda entry: (entry[0].version, int(entry[0][0]), entry[0].prefixlen))
+    around: list[tuple[Network, ZoneBlock, Place]] = []
+    for network, zone, place in entries:
+        # sorted like this, two networks overlap only when the later lies inside the earlier
+        while around and not _within(network, around[-1][0]):
+            around.pop()
+        for other_network, other, other_place in reversed(around):
+            if other is not zone:
                 line = checked.document.line(other_place)
                 yield checked.document.problem(
                     place,
                     f"{network} of zone {zone.id} overlaps {other_network} of zone {other.id}",
                     f"the other is in line {line}; an address belongs to one zone only",
                 )
+                break
+        around.append((network, zone, place))
 
 
 def _zone_limits(checked: Validated[SiteBlock], zone: ZoneBlock) -> Iterator[SiteError]:
@@ -793,16 +809,14 @@ def _scope_of_asset(
 ) -> Iterator[SiteError]:
     """The first address must lie in the asset's own zone, further ones in any zone."""
     document = checked.document
-    everywhere = [network for each in model.zones for network in each.networks]
-    unsure = any(checked.damaged((*each.place, "networks")) for each in model.zones)
     for index, text in enumerate(_addresses(asset)):
         ip = ip_address(text)
         key = "address" if index == 0 and asset.address is not None else "addresses"
         place = (*asset.place, key)
-        allowed = zone.networks if index == 0 else everywhere
-        inside = [network for network in allowed if ip in network]
+        allowed = [zone] if index == 0 else model.zones
+        inside = [network for each in allowed for network in each.networks if ip in network]
         if not inside:
-            if not unsure:
+            if not any(checked.damaged((*each.place, "networks")) for each in allowed):
                 where = f"the networks of zone {zone.id}" if index == 0 else "every zone's networks"
                 yield document.problem(
                     place,

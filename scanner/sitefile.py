@@ -109,9 +109,7 @@ def parse_network(value: Any) -> Network:
 def parse_address(value: Any) -> Address:
     text = _text(value)
     if "%" in text:
-        raise refuse(
-            f"{shown(text)} names an interface", "link-local addresses cannot be scanned yet"
-        )
+        raise refuse(f"{shown(text)} names an interface", "link-local addresses cannot be scanned")
     try:
         address = ip_address(text)
     except ValueError:
@@ -124,6 +122,10 @@ def parse_address(value: Any) -> Address:
 def _usable(network: Network) -> None:
     """Raises for networks in which no single device has an address."""
     if isinstance(network, IPv6Network):
+        if network.overlaps(IPv6Network("fe80::/10")):
+            raise refuse(
+                f"{network} is link-local", "such addresses need an interface and cannot be scanned"
+            )
         if network.overlaps(_MAPPED):
             raise refuse(
                 f"{network} holds IPv4 addresses in IPv6 form", "write them as IPv4 addresses"
@@ -253,7 +255,7 @@ def _secret_reference(value: Any) -> str:
     if kind == "env" and _ENVIRONMENT_NAME.fullmatch(rest):
         return f"env:{rest}"
     raise refuse(
-        "a secret is not written here",
+        "expected a reference to a secret, not the secret itself",
         "put it into a file that only you can read and write file:PATH, or env:NAME",
     )
 

@@ -300,14 +300,22 @@ class Validated(Generic[M]):
         return place if self.damaged(place) else (*place, index)
 
 
-def validate(document: Document, model: type[M]) -> Validated[M]:
-    """Check the file against a model. No value is quoted but those of closed vocabularies."""
+def validate(
+    document: Document, model: type[M], stand_ins: Mapping[str, str] | None = None
+) -> Validated[M]:
+    """
+    Check the file against a model. No value is quoted but those of closed vocabularies.
+
+    `stand_ins` are values for required keys that are missing or faulty, so that the rest of their
+    block can still be compared with others; the problem is reported all the same.
+    """
     root = document.root
     problems: list[SiteError] = []
     cut: set[Place] = set()
+    found: M | None = None
     for attempt in range(MAX_DEPTH):
         try:
-            found: M | None = model.model_validate(root)
+            found = model.model_validate(root)
             break
         except ValidationError as error:
             details = error.errors(include_url=False)
@@ -317,15 +325,20 @@ def validate(document: Document, model: type[M]) -> Validated[M]:
                 _translated(document, model, each, place)
                 for each, place in zip(details, places, strict=True)
             ]
-        faulty = {
-            place[:-1] if each["type"] == "missing" else place
-            for each, place in zip(details, places, strict=True)
-        }
-        found = None
-        if () in faulty or faulty <= cut:
+        faulty: set[Place] = set()
+        filled: dict[Place, str] = {}
+        for each, place in zip(details, places, strict=True):
+            stand_in = (stand_ins or {}).get(str(place[-1])) if place else None
+            if each["type"] != "missing":
+                faulty.add(place)
+            elif stand_in is None:
+                faulty.add(place[:-1])
+            else:
+                filled[place] = stand_in
+        if () in faulty:
             break
-        cut |= faulty
-        root = _without(root, faulty)
+        cut |= faulty | filled.keys()
+        root = _changed(root, faulty, filled)
     return Validated(document=document, model=found, problems=tuple(problems), cut=frozenset(cut))
 
 
@@ -351,19 +364,22 @@ def _original(value: Value, loc: Place) -> Place:
     return place
 
 
-def _without(value: Value, cut: Set[Place]) -> Value:
-    """A copy without the entries at these places of the file."""
+def _changed(value: Value, cut: Set[Place], filled: Mapping[Place, str]) -> Value:
+    """A copy without the entries at some places of the file, and with stand-ins at others."""
     if isinstance(value, Entries):
         entries = Entries(value.place)
         for key, entry in value.items():
             if (*value.place, key) not in cut:
-                entries[key] = _without(entry, cut)
+                entries[key] = _changed(entry, cut, filled)
+        for place, stand_in in filled.items():
+            if place[:-1] == value.place:
+                entries[str(place[-1])] = stand_in
         return entries
     if isinstance(value, Items):
         items = Items(value.place)
         for position, item in zip(value.positions, value, strict=True):
             if (*value.place, position) not in cut:
-                items.append(_without(item, cut))
+                items.append(_changed(item, cut, filled))
                 items.positions.append(position)
         return items
     return value
