@@ -138,12 +138,15 @@ for _name, _column, _state in (
 
 
 class AttemptOutcome(StrEnum):
-    """How a sign-in ended. `unknown`: stored before it was made, and no end was stored."""
+    """
+    How a sign-in ended. `pending`: stored before it was made, and no end was stored. `locked`: a
+    lockout sign was seen, a dropped connection among them.
+    """
 
-    UNKNOWN = "unknown"
+    PENDING = "pending"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
-    LOCKOUT_SIGN = "lockout_sign"
+    LOCKED = "locked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +242,7 @@ class SiteState:
             row = {"zone": zone, "address": address, "service": service, "account": account}
             stored = connection.execute(
                 insert(attempts_table)
-                .values(row | {"at": now, "outcome": AttemptOutcome.UNKNOWN.value})
+                .values(row | {"at": now, "outcome": AttemptOutcome.PENDING.value})
                 .returning(attempts_table.c.id)
             )
             return int(stored.scalar_one())
@@ -493,7 +496,7 @@ class AttemptLedger:
             raise ToolBug(f"an attempt on {service} ended that never began") from None
         outcome = AttemptOutcome.ACCEPTED if accepted else AttemptOutcome.REJECTED
         if lockout_sign:
-            outcome = AttemptOutcome.LOCKOUT_SIGN
+            outcome = AttemptOutcome.LOCKED
         await asyncio.to_thread(self._state.end_attempt, attempt, outcome, lockout_sign)
 
     def _try(self, service: str, account: str, now: datetime) -> int | float | str:

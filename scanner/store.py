@@ -288,9 +288,7 @@ class RunStore:
         Keep what became of a question; it is never asked again. An empty `id` is replaced by "o"
         and the number in the chain. Returns the observation as kept.
         """
-        return await asyncio.shield(
-            self._submit(lambda log: _finish_question(log, observation, _FINISHED))
-        )
+        return await asyncio.shield(self._submit(lambda log: _finish_question(log, observation)))
 
     # --- writing at the beginning and at the end ------------------------------------------------
 
@@ -300,9 +298,7 @@ class RunStore:
         interrupted, so that it is shown and not asked again. Returns these observations.
         """
         found = tuple(_interrupted(question, now) for question in self.interrupted_questions())
-        return self._write(
-            lambda log: tuple(_finish_question(log, each, _INTERRUPTED) for each in found)
-        )
+        return self._write(lambda log: tuple(_finish_question(log, each) for each in found))
 
     def reopen(self, keys: Iterable[str]) -> None:
         """Allow interrupted questions to be asked again (--repeat-interrupted)."""
@@ -364,8 +360,8 @@ class RunStore:
             found[row.key] = replace(known, exchanges=(*known.exchanges, f"x{row.seq}"))
         return tuple(found.values())
 
-    def marked_interrupted(self) -> frozenset[str]:
-        """Keys of the questions that `mark_interrupted` settled: what `reopen` may take."""
+    def interrupted_keys(self) -> frozenset[str]:
+        """Keys of the questions that ended as interrupted: what `reopen` may take."""
         wanted = select(questions_table.c.key).where(questions_table.c.state == _INTERRUPTED)
         with self._base.reading() as connection:
             return frozenset(connection.execute(wanted).scalars())
@@ -628,6 +624,8 @@ def _start_question(log: _Log, key: str, protocol: str, at: datetime) -> None:
     state = _question_state(log, key)
     if state in (_FINISHED, _INTERRUPTED):
         raise ToolBug(f"question {key!r} is {state} and may not be asked again")
+    if state == _STARTED and _was_asked(log, key):
+        raise ToolBug(f"question {key!r} was in flight; mark_interrupted comes first")
     event = log.append("question", {"question": key, "at": _time(at)})
     row = {"protocol": protocol, "state": _STARTED, "started_at": at, "started_seq": event.seq}
     _put_question(log, key, row, known=state is not None)
@@ -683,8 +681,9 @@ def _write_end(
     log.connection.execute(update(exchanges_table).where(x.seq == number).values(row | values))
 
 
-def _finish_question(log: _Log, observation: Observation, state: str) -> Observation:
+def _finish_question(log: _Log, observation: Observation) -> Observation:
     key = key_of(observation)
+    state = _INTERRUPTED if observation.outcome is Outcome.INTERRUPTED else _FINISHED
     before = _question_state(log, key)
     if before in (_FINISHED, _INTERRUPTED):
         raise ToolBug(f"question {key!r} is {before} already")
@@ -749,6 +748,14 @@ def _question_state(log: _Log, key: str) -> str | None:
         select(q.state).where(q.key == key)
     ).scalar_one_or_none()
     return found
+
+
+def _was_asked(log: _Log, key: str) -> bool:
+    """Whether a request was written down since the question was last started."""
+    q, x = questions_table.c, exchanges_table.c
+    asked = select(x.seq).join(questions_table, x.question == q.key)
+    found = log.connection.execute(asked.where(q.key == key, x.seq > q.started_seq).limit(1))
+    return found.first() is not None
 
 
 def _put_question(log: _Log, key: str, row: dict[str, object], *, known: bool) -> None:
