@@ -237,6 +237,10 @@ class Governor:
     def devices(self) -> tuple[Device, ...]:
         return tuple(self._devices.values())
 
+    def stopped_zones(self) -> tuple[str, ...]:
+        """Why zones were stopped, in words; empty when none was."""
+        return tuple(zone.stopped for zone in self._zones.values() if zone.stopped)
+
     # --- the gates, in their order --------------------------------------------------------------
 
     def check(self, device: Device, tier: Tier, worst_case_s: float) -> None:

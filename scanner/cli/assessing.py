@@ -1,0 +1,256 @@
+"""Turns runs into an assessment and its files. Sends nothing; works months later, elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from reports import html, tables
+from scanner import __version__, assess, attest, correlate, discovery, judge, site
+from scanner.backups import sources
+from scanner.cli.scanning import SAFETY, add_figures, total_figures, utc_now, write_atomically
+from scanner.errors import SiteErrors, StoreError, UsageError
+from scanner.importers.ios import normalise
+from scanner.model import (
+    Assessment,
+    Exchange,
+    Observation,
+    Outcome,
+    RunInfo,
+    Safety,
+    SafetyFigures,
+    Tier,
+    Transport,
+)
+from scanner.store import RunMeta, RunStatus, RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    meta: RunMeta
+    status: RunStatus
+    observations: tuple[Observation, ...]
+    exchanges: tuple[Exchange, ...]
+    safety: Safety | None
+    chain_head: str
+
+
+def place_of(run: str) -> str | Path:
+    """The database behind what a user names: a run's folder, a database file, or a URL."""
+    if "://" in run:
+        return run
+    path = Path(run)
+    if path.is_dir():
+        path = path / "walkdown.db"
+    if not path.exists():
+        raise UsageError(f"{run}: there is no run here\n  hint: name the folder given to --out")
+    return path
+
+
+def _read(place: str | Path) -> _Run:
+    with RunStore.open(place, read_only=True) as store:
+        safety = store.safety()
+        return _Run(
+            meta=store.meta(),
+            status=store.status(),
+            observations=store.observations(),
+            exchanges=tuple(store.exchanges()),
+            safety=SAFETY.validate_json(safety) if safety else None,
+            chain_head=store.chain_head(),
+        )
+
+
+def site_of(run: str | Path, given: Path | None) -> site.Site:
+    """
+    The site file that a run belongs to: the given one, else where it lay, else the copy in the
+    run itself (its neighbours, such as attestations, are then not there).
+    """
+    if given is not None:
+        return site.load(given)
+    with RunStore.open(run, read_only=True) as store:
+        meta = store.meta()
+    recorded = Path(meta.limits.get("site file", ""))
+    try:
+        if recorded.is_file():
+            return site.load(recorded)
+    except SiteErrors as problems:
+        raise UsageError(
+            f"the site file of this run has been changed and cannot be read:\n{problems}"
+            "\n  hint: mend it, or name another with --site"
+        ) from problems
+    raise UsageError(
+        f"the site file of this run is not at {recorded}\n  hint: name it with --site"
+    )
+
+
+def assess_runs(places: Sequence[str | Path], which: site.Site, *, now: datetime) -> Assessment:
+    """One assessment of one or several runs of a site. Raises UsageError and StoreError."""
+    runs = [_read(place) for place in places]
+    for run in runs:
+        if run.meta.site != which.name:
+            raise UsageError(f"a run of {run.meta.site!r} is not part of {which.name!r}")
+    observations: list[Observation] = []
+    exchanges: list[Exchange] = []
+    for run in runs:
+        own, bytes_of = run.observations, run.exchanges
+        if len(runs) > 1:
+            own, bytes_of = correlate.qualified(run.meta.id, own, bytes_of)
+        observations += own
+        exchanges += bytes_of
+    merged = correlate.merge(observations, now=now, max_age=which.demands.max_age)
+    declared = which.declared()
+    seen = correlate.assets(merged.observations, declared)
+    backed_up = backup_observations(which, seen, now)
+    assets = correlate.assets((*merged.observations, *backed_up), declared)
+    everything = (*merged.observations, *backed_up)
+    checks = discovery.checks()
+    zones, conduits = which.zone_infos(), which.conduit_infos()
+    findings = judge.findings(
+        checks, assets, everything, zones, conduits, which.for_checks(now), stale=merged.stale
+    )
+    return assess.assess(
+        site=which.name,
+        run=_run_info(runs, everything),
+        zones=zones,
+        conduits=conduits,
+        assets=assets,
+        observations=everything,
+        exchanges=exchanges,
+        checks=checks,
+        findings=findings,
+        attestations=_attestations(which, now),
+        safety=_safety(runs, which),
+    )
+
+
+def backup_observations(
+    which: site.Site, assets: Iterable[correlate.Asset], now: datetime
+) -> tuple[Observation, ...]:
+    """What the owner's backup sources hold, as observations that needed no packet."""
+    found: list[Observation] = []
+    for asset, record in sources.read(
+        which.backups, tuple(assets), now=now, normalise=normalise, run=_run_git
+    ):
+        found.append(
+            Observation(
+                id=f"b{len(found) + 1}",
+                zone=asset.zone,
+                address=asset.address or "",
+                port=0,
+                transport=Transport.TCP,
+                protocol="backup",
+                probe="backup",
+                tier=Tier.PASSIVE,
+                outcome=Outcome.ANSWERED,
+                reason="",
+                started_at=now,
+                finished_at=now,
+                facts=(record,),
+                exchanges=(),
+                source=f"backup:{record.source}",
+            )
+        )
+    return tuple(found)
+
+
+def _run_git(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> bytes:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed read-only git commands, see scanner.backups
+            list(argv), cwd=cwd, env=env, capture_output=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"backup source {cwd}: git cannot be run ({type(error).__name__})") from error
+    if done.returncode != 0:
+        raise UsageError(f"backup source {cwd}: git says: {done.stderr.decode(errors='replace')}")
+    return done.stdout
+
+
+def _attestations(which: site.Site, now: datetime) -> tuple[attest.AttestationInfo, ...]:
+    if which.attestations is None:
+        return ()
+    return attest.load(which.attestations, read_file=Path.read_bytes, today=now.date())
+
+
+def _run_info(runs: Sequence[_Run], observations: Sequence[Observation]) -> RunInfo:
+    newest = max(runs, key=lambda run: run.status.at)
+    counts: dict[str, int] = {}
+    for observation in observations:
+        counts[observation.outcome] = counts.get(observation.outcome, 0) + 1
+    limits = {name: words for run in runs for name, words in run.meta.limits.items()}
+    return RunInfo(
+        id="+".join(run.meta.id for run in runs),
+        started_at=min(run.meta.started_at for run in runs),
+        finished_at=None if newest.status.state == "running" else newest.status.at,
+        state=newest.status.state,
+        reason=newest.status.reason,
+        version=__version__,
+        tiers=tuple(sorted({tier for run in runs for tier in run.meta.tiers})),
+        authorisation=", ".join(dict.fromkeys(r.meta.authorisation for r in runs)),
+        authorised_by=", ".join(dict.fromkeys(r.meta.authorised_by for r in runs)),
+        runs=tuple(run.meta.id for run in runs),
+        chain_head="+".join(run.chain_head for run in runs),
+        observations=dict(sorted(counts.items())),
+        limits={name: words for name, words in limits.items() if name != "site file"},
+    )
+
+
+def _safety(runs: Sequence[_Run], which: site.Site) -> Safety:
+    kept = [run.safety for run in runs if run.safety is not None]
+    devices: tuple[SafetyFigures, ...] = add_figures(
+        tuple(figures for safety in kept for figures in safety.devices)
+    )
+    withheld: dict[str, int] = {}
+    for safety in kept:
+        for rule, count in safety.withheld.items():
+            withheld[rule] = withheld.get(rule, 0) + count
+    missing = len(runs) - len(kept)
+    halted = "; ".join(safety.halted for safety in kept if safety.halted)
+    if missing:
+        halted = "; ".join(filter(None, (halted, f"{missing} run(s) broke off without figures")))
+    return Safety(
+        total=total_figures(devices),
+        devices=devices,
+        loosenings=tuple(dict.fromkeys(w for s in kept for w in s.loosenings))
+        or which.loosenings(),
+        halted=halted or None,
+        withheld=withheld,
+    )
+
+
+def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
+    """assessment.json, report.html and the tables as CSV and JSON, each whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {
+        "assessment.json": assess.to_json(assessment),
+        "report.html": html.render(assessment),
+    }
+    for name, content in tables.render(assessment).items():
+        files[f"tables/{name}"] = content
+    written = []
+    try:
+        for name, content in files.items():
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+            written.append(path)
+    except OSError as error:
+        raise StoreError(
+            f"{out}: the report cannot be written ({error.strerror});"
+            " the run itself is kept: free some space, then `walkdown report`"
+        ) from error
+    return tuple(written)
+
+
+def read_assessment(path: Path) -> Assessment:
+    """An assessment from its file, or from the folder of a run."""
+    file = path / "assessment.json" if path.is_dir() else path
+    try:
+        return assess.from_json(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+
+
+__all__ = ["assess_runs", "place_of", "read_assessment", "replace", "site_of", "utc_now"]

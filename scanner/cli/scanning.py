@@ -1,0 +1,497 @@
+"""Puts a scan together: site, plan, state, store, governor, engine; and takes it apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+
+from credentials import attempts as attempt_policy
+from credentials import secrets as secret_references
+from credentials import sets as default_sets
+from scanner import __version__, discovery, site, tripwire, windows
+from scanner.engine import Engine, Progress
+from scanner.errors import UsageError
+from scanner.facts import DeviceIdentity, Fact
+from scanner.governor import Clock, Governor
+from scanner.model import Identity, Safety, SafetyFigures, Tier
+from scanner.plan import DevicePlan, Plan, PlannedQuestion, build, service_of
+from scanner.session import Grant
+from scanner.spec import DefaultCredential, Login
+from scanner.state import (
+    Attempt,
+    AttemptLedger,
+    AttemptOutcome,
+    SiteState,
+    fingerprint_key,
+    is_running,
+    this_process,
+)
+from scanner.store import RunMeta, RunStore
+from scanner.windows import Permission
+from scanner.wire import has_route
+
+State = Literal["finished", "interrupted", "halted"]
+SAFETY = TypeAdapter(Safety)
+
+_OUTCOMES = {
+    AttemptOutcome.ACCEPTED: "accepted",
+    AttemptOutcome.REJECTED: "failed",
+    AttemptOutcome.LOCKOUT_SIGN: "locked",
+}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def load_site(path: Path, *, now: datetime | None = None) -> site.Site:
+    """A site file, checked against the probes that exist. Raises SiteErrors."""
+    known = discovery.probes()
+    return site.load(
+        path,
+        known_probes=frozenset(probe.name for probe in known),
+        known_services=frozenset(service_of(probe) for probe in known),
+        now=now,
+    )
+
+
+def make_plan(which: site.Site, *, only: tuple[str, ...] = ()) -> Plan:
+    return build(which, discovery.probes(), only=only)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOrder:
+    site_file: Path
+    out: Path
+    resume: bool = False
+    repeat_interrupted: bool = False
+    only: tuple[str, ...] = ()
+    store: str | None = None
+    """A postgresql URL instead of `out`/walkdown.db."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanEnd:
+    """How a scan ended. `store` is where its run is kept."""
+
+    state: State
+    reason: str
+    rule: str | None
+    store: str | Path
+
+
+Watcher = Callable[[Governor, Engine, Plan], Awaitable[None]]
+"""Shows progress until it is cancelled."""
+
+
+async def scan(
+    order: ScanOrder,
+    *,
+    environment: Mapping[str, str],
+    watch: Watcher | None = None,
+    lease_held: Callable[[], bool] = lambda: True,
+    handle_signals: bool = True,
+) -> ScanEnd:
+    """
+    Carry out one scan. `lease_held` is asked before every frame.
+
+    Raises UsageError (site file, authorisation, nothing to do) and StoreError before anything is
+    sent.
+    """
+    which = load_site(order.site_file, now=utc_now())
+    if problem := windows.authorisation_problem(which, utc_now()):
+        raise UsageError(problem)
+    plan = make_plan(which, only=order.only)
+    _refuse_what_cannot_work(which, plan)
+    place: str | Path = order.store or order.out / "walkdown.db"
+    with SiteState.open(which.state) as state:
+        lock = state.take_scan_lock(
+            purpose=f"scan of {which.name}",
+            now=utc_now(),
+            me=this_process(),
+            is_running=is_running,
+        )
+        with lock, _open_run(order, place, which, plan) as store:
+            return await _run(
+                order, which, plan, state, store, place, environment, watch, lease_held,
+                handle_signals, lock.beat,
+            )  # fmt: skip
+
+
+def _refuse_what_cannot_work(which: site.Site, plan: Plan) -> None:
+    if not plan.questions:
+        why = "\n  ".join(plan.skipped) or "no zone has an address to ask"
+        raise UsageError(f"there is nothing to ask:\n  {why}")
+    for zone in which.zones:
+        first = next((d.addresses[0] for d in plan.devices if d.zone == zone.id), None)
+        if first is not None and not has_route(first):
+            raise UsageError(
+                f"zone {zone.id}: this machine has no route to {first}\n"
+                "  hint: connect the laptop to that network, or scan with --only from where you are"
+            )
+
+
+def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan) -> RunStore:
+    """A new run, or the one to go on with."""
+    exists = isinstance(place, Path) and place.exists()
+    if not order.resume:
+        if exists:
+            raise UsageError(
+                f"{place} already holds a run\n"
+                "  hint: go on with it (--resume), or choose another folder (--out)"
+            )
+        order.out.mkdir(parents=True, exist_ok=True)
+        return RunStore.create(place, run=_meta(which, plan), now=utc_now())
+    if isinstance(place, Path) and not exists:
+        raise UsageError(f"{place}: there is no run to resume\n  hint: leave --resume out")
+    store = RunStore.open(place)
+    try:
+        begun = store.meta()
+        if begun.site != which.name:
+            raise UsageError(f"{place} is a run of {begun.site!r}, not of {which.name!r}")
+        store.mark_interrupted(utc_now())
+        if order.repeat_interrupted:
+            store.reopen(store.marked_interrupted())
+        store.set_state("running", "resumed", utc_now())
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _meta(which: site.Site, plan: Plan) -> RunMeta:
+    now = utc_now()
+    authorisation = which.authorisation
+    limits = {
+        f"zone {zone.id}": (
+            f"profile {zone.profile.name}, tier {zone.tier}, "
+            f"packet budget {sum(d.budget for d in plan.devices if d.zone == zone.id)}"
+        )
+        for zone in which.zones
+    }
+    return RunMeta(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+        site=which.name,
+        site_file_text=which.path.read_text(encoding="utf-8"),
+        plan_digest=plan.digest,
+        started_at=now,
+        version=__version__,
+        authorisation=authorisation.reference if authorisation else "",
+        authorised_by=authorisation.owner if authorisation else "",
+        tiers=tuple(sorted({str(q.probe.tier) for d in plan.devices for q in d.questions})),
+        limits=limits | {"site file": str(which.path)},
+    )
+
+
+async def _run(
+    order: ScanOrder,
+    which: site.Site,
+    plan: Plan,
+    state: SiteState,
+    store: RunStore,
+    place: str | Path,
+    environment: Mapping[str, str],
+    watch: Watcher | None,
+    lease_held: Callable[[], bool],
+    handle_signals: bool,
+    beat: Callable[[datetime], bool],
+) -> ScanEnd:
+    def permission(zone: str, now: datetime) -> Permission:
+        if not lease_held():
+            return Permission(allowed=False, until=None, reason="the lease of this job is gone")
+        return windows.permission(which, zone, now)
+
+    clock = Clock(monotonic=time.monotonic, wall=utc_now, sleep=asyncio.sleep)
+    governor = Governor(clock, permission)
+    with ThreadPoolExecutor(16, thread_name_prefix="library") as executor:
+        engine = Engine(
+            plan=plan,
+            governor=governor,
+            journal=store,
+            lend=_Lender(which, state, environment, clock),
+            executor=executor,
+            finished=store.finished_questions(),
+            earlier=store.observations(),
+        )
+        beside = [asyncio.create_task(_beat(beat))]
+        if watch is not None:
+            beside.append(asyncio.create_task(watch(governor, engine, plan)))
+        try:
+            with _stopping_on_signals(governor, handle_signals), tripwire.armed():
+                await engine.run()
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+    end = _how_it_ended(governor, engine, place)
+    _keep_safety(which, governor, end, store)
+    state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
+    store.set_state(end.state, end.reason, utc_now())
+    return end
+
+
+async def _beat(beat: Callable[[datetime], bool]) -> None:
+    while True:
+        await asyncio.sleep(10)
+        await asyncio.to_thread(beat, utc_now())
+
+
+def _how_it_ended(governor: Governor, engine: Engine, place: str | Path) -> ScanEnd:
+    if governor.halt_rule == "stop":
+        return ScanEnd(
+            state="interrupted", reason=governor.halt_reason or "", rule="stop", store=place
+        )
+    if governor.halt_reason:
+        return ScanEnd(
+            state="halted", reason=governor.halt_reason, rule=governor.halt_rule, store=place
+        )
+    if engine.closed_zones:
+        reason = "; ".join(f"zone {z}: {why}" for z, why in sorted(engine.closed_zones.items()))
+        return ScanEnd(state="halted", reason=reason, rule="window", store=place)
+    stopped = governor.stopped_zones()
+    if stopped:
+        return ScanEnd(state="halted", reason="; ".join(stopped), rule="breaker", store=place)
+    return ScanEnd(state="finished", reason="", rule=None, store=place)
+
+
+def _keep_safety(which: site.Site, governor: Governor, end: ScanEnd, store: RunStore) -> None:
+    """Figures of this sitting, added to those of the run's earlier sittings."""
+    figures = tuple(
+        device.safety() for device in governor.devices() if device.figures.exchanges
+    )
+    earlier = store.safety()
+    if earlier is not None:
+        figures = add_figures((*SAFETY.validate_json(earlier).devices, *figures))
+    withheld: dict[str, int] = {}
+    for one in figures:
+        for rule, count in one.refusals.items():
+            withheld[rule] = withheld.get(rule, 0) + count
+    safety = Safety(
+        total=total_figures(figures),
+        devices=figures,
+        loosenings=which.loosenings(),
+        halted=end.reason or None,
+        withheld=withheld,
+    )
+    store.save_safety(SAFETY.dump_json(safety).decode())
+
+
+def add_figures(figures: tuple[SafetyFigures, ...]) -> tuple[SafetyFigures, ...]:
+    """One entry per device; counts add up, peaks are the greatest, gaps the smallest."""
+    merged: dict[tuple[str | None, str | None], SafetyFigures] = {}
+    for one in figures:
+        place = (one.zone, one.address)
+        merged[place] = _sum(merged[place], one) if place in merged else one
+    return tuple(merged.values())
+
+
+def _sum(one: SafetyFigures, other: SafetyFigures) -> SafetyFigures:
+    gaps = [g for g in (one.smallest_gap_s, other.smallest_gap_s) if g is not None]
+    return replace(
+        other,
+        connections=one.connections + other.connections,
+        peak_concurrent=max(one.peak_concurrent, other.peak_concurrent),
+        exchanges=one.exchanges + other.exchanges,
+        bytes_out=one.bytes_out + other.bytes_out,
+        bytes_in=one.bytes_in + other.bytes_in,
+        packets_counted=one.packets_counted + other.packets_counted,
+        packets_budget=max(one.packets_budget, other.packets_budget),
+        smallest_gap_s=min(gaps) if gaps else None,
+        peak_packets_1s=max(one.peak_packets_1s, other.peak_packets_1s),
+        resets_sent=one.resets_sent + other.resets_sent,
+        refusals={
+            rule: one.refusals.get(rule, 0) + other.refusals.get(rule, 0)
+            for rule in sorted({*one.refusals, *other.refusals})
+        },
+        canary=(*one.canary, *other.canary),
+    )
+
+
+def total_figures(devices: tuple[SafetyFigures, ...]) -> SafetyFigures:
+    """All devices together; budgets add up, and the peak of connections is that of one device."""
+    total = SafetyFigures(
+        zone=None, address=None, profile="", connections=0, peak_concurrent=0, exchanges=0,
+        bytes_out=0, bytes_in=0, packets_counted=0, packets_budget=0, smallest_gap_s=None,
+        peak_packets_1s=0, resets_sent=0, refusals={}, canary=(),
+    )  # fmt: skip
+    for one in devices:
+        total = replace(_sum(total, one), zone=None, address=None, profile="")
+    return replace(total, packets_budget=sum(one.packets_budget for one in devices))
+
+
+@contextmanager
+def _stopping_on_signals(governor: Governor, wanted: bool) -> Iterator[None]:
+    """Ctrl-C and SIGTERM drain: what is open is closed in order, what is known is kept."""
+    if not wanted:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def stop(name: str) -> None:
+        governor.halt(f"stopped by {name}", rule="stop")
+
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    previous = {}
+    for number, name in names.items():
+        try:
+            loop.add_signal_handler(number, stop, name)
+        except NotImplementedError:  # Windows: no loop handlers
+            previous[number] = signal.signal(
+                number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name)
+            )
+    try:
+        yield
+    finally:
+        for number in names:
+            if number in previous:
+                signal.signal(number, previous[number])
+            else:
+                loop.remove_signal_handler(number)
+
+
+class _Lender:
+    """What sessions are lent: options, the operator's login, matched defaults, the ledger."""
+
+    def __init__(
+        self, which: site.Site, state: SiteState, environment: Mapping[str, str], clock: Clock
+    ) -> None:
+        self._site = which
+        self._state = state
+        self._environment = environment
+        self._clock = clock
+        self._key = fingerprint_key(_key_file(which))
+
+    def __call__(
+        self, device: DevicePlan, question: PlannedQuestion, known: tuple[Fact, ...]
+    ) -> Grant:
+        policy = device.policy
+        identity = _identity(known)
+        options = {
+            "unit_ids": policy.unit_ids,
+            "snmp_public": policy.snmp_public,
+            "consent": policy.consent,
+        }
+        return Grant(
+            options=options,
+            known=known,
+            login=self._login(question, device),
+            default_credentials=self._defaults(question, identity),
+            attempts=self._ledger(device, identity),
+            fingerprint_key=self._key,
+        )
+
+    def _login(self, question: PlannedQuestion, device: DevicePlan) -> Login | None:
+        reference = device.policy.login
+        if reference is None or "login" not in question.probe.needs:
+            return None
+        secret = secret_references.resolve(
+            reference.secret,
+            environment=self._environment,
+            folder=self._site.folder,
+            check_mode=os.name == "posix",
+        )
+        return Login(
+            platform=reference.platform,
+            user=reference.user,
+            secret=secret,
+            host_key=reference.host_key,
+        )
+
+    def _defaults(
+        self, question: PlannedQuestion, identity: Identity
+    ) -> tuple[DefaultCredential, ...]:
+        if question.probe.tier is not Tier.LOGIN:
+            return ()
+        return default_sets.match(identity, question.probe.name)
+
+    def _ledger(self, device: DevicePlan, identity: Identity) -> AttemptLedger:
+        def policy(
+            rows: tuple[Attempt, ...], now: datetime, service: str, account: str
+        ) -> float | str:
+            decision = attempt_policy.decide(
+                tuple(
+                    attempt_policy.Attempt(
+                        service=row.service,
+                        account=row.account,
+                        at=row.at,
+                        outcome=_OUTCOMES.get(row.outcome, "unknown"),
+                    )
+                    for row in rows
+                ),
+                service=service,
+                account=account,
+                now=now,
+                profile=device.profile.name,
+                safety_controller=attempt_policy.is_safety_controller(identity),
+            )
+            return decision.wait_s if decision.reason is None else decision.reason
+
+        return AttemptLedger(
+            self._state,
+            zone=device.zone,
+            address=device.addresses[0],
+            addresses=device.addresses,
+            policy=policy,
+            now=self._clock.wall,
+            sleep=self._clock.sleep,
+        )
+
+
+def _key_file(which: site.Site) -> Path:
+    return which.path.with_suffix(".key")
+
+
+def _identity(known: tuple[Fact, ...]) -> Identity:
+    """The first value told for each field; enough to match a product."""
+    told = [fact for fact in known if isinstance(fact, DeviceIdentity) and not fact.sub_address]
+
+    def first(name: str) -> str | None:
+        return next((value for fact in told if (value := getattr(fact, name))), None)
+
+    return Identity(
+        vendor=first("vendor"),
+        model=first("model"),
+        order_number=first("order_number"),
+        hardware=first("hardware"),
+        firmware=first("firmware"),
+        serial=first("serial"),
+        name=first("name"),
+    )
+
+
+def file_digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Whole or not at all, also when the machine stops meanwhile."""
+    draft = path.with_name(f".{path.name}.part")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+__all__ = [
+    "Progress", "ScanEnd", "ScanOrder", "add_figures", "as_json", "file_digest", "load_site",
+    "make_plan", "scan", "timedelta", "total_figures", "utc_now", "write_atomically",
+]  # fmt: skip
