@@ -1,0 +1,1056 @@
+"""
+SNMP v1, v2c and v3 on UDP 161.
+
+Identify (PROBE), at most four datagrams, one after another, never a walk:
+
+1. One SNMPv2c GetRequest under the community `public` for five scalars of the system group:
+   sysDescr, sysObjectID, sysUpTime, sysName, sysLocation. Left out when the site file says
+   `snmp_public: false`.
+2. Only when step 1 stayed silent: the same as SNMPv1, which old agents speak alone.
+3. Only when step 1 or 2 was answered with an error status (an old agent that lacks one of the
+   five): sysDescr and sysObjectID alone.
+4. One SNMPv3 engine discovery: a reportable GetRequest without engine id, user or variable. Every
+   SNMPv3 agent must answer it with a Report that carries its engine id, boots and time.
+
+Why this is the gentlest way: an agent answers a GetRequest for scalars from memory; it is what
+every network management station asks every few minutes. Nothing is walked, no community is
+guessed (`public` may raise an authenticationFailure trap, which the plan says), and SNMPv3 needs
+no credential for step 4 because RFC 3414 makes discovery part of the protocol.
+
+Sample result, from the agent of a managed switch:
+    SnmpAccess(versions=("2c", "3"), community="public", enterprise=4329,
+               object_id="1.3.6.1.4.1.4329.6.1.2.1.2", …)
+    DeviceIdentity(vendor="Siemens", model="SCALANCE XC206-2SFP",
+                   order_number="6GK5 206-2BS00-2AC2", hardware="3", firmware="V04.02.00", …)
+
+Read (READ_PROBE): ifTable, the chassis of entPhysicalTable, and the local ports and neighbours of
+LLDP, read by pysnmp through the guarded relay with GetBulk of at most ten rows (SNMPv1: GetNext),
+one datagram in flight. Login (LOGIN_PROBE): the first question with a published default community.
+
+Source: RFC 1157, RFC 3416 and RFC 3418 (system group), RFC 3412 and RFC 3414 section 4
+(discovery), RFC 3411 section 5 (SnmpEngineID), RFC 2863 (IF-MIB), RFC 6933 (ENTITY-MIB),
+IEEE 802.1AB-2009 section 11 (LLDP-MIB).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from scanner.clients import snmp as client
+from scanner.errors import BadReply, Silent, WireError
+from scanner.facts import (
+    CredentialAttempt,
+    DeviceIdentity,
+    Fact,
+    LoginUnavailable,
+    Neighbour,
+    NetworkInterface,
+    SnmpAccess,
+)
+from scanner.model import Tier, Transport
+from scanner.spec import Framer, Probe, Question, Secret, Session, Span
+
+# --- what goes over the wire -------------------------------------------------------------------
+
+INTEGER = 0x02
+OCTET_STRING = 0x04
+NULL = 0x05
+OBJECT_IDENTIFIER = 0x06
+SEQUENCE = 0x30
+IP_ADDRESS = 0x40
+UNSIGNED = frozenset({0x41, 0x42, 0x43, 0x46, 0x47})  # Counter32 … TimeTicks, Counter64, UInteger32
+NO_SUCH = frozenset({0x80, 0x81, 0x82})  # noSuchObject, noSuchInstance, endOfMibView
+GET_REQUEST = 0xA0
+RESPONSE = 0xA2
+REPORT = 0xA8
+
+SNMP_V1 = 0
+SNMP_V2C = 1
+SNMP_V3 = 3
+VERSION_NAMES = {SNMP_V1: "1", SNMP_V2C: "2c", SNMP_V3: "3"}
+
+PUBLIC = "public"
+NO_SUCH_COMMUNITY = "walkdown-no-such-community"
+"""The control of the login tier: a community that nobody configures."""
+
+SYS_DESCR = "1.3.6.1.2.1.1.1.0"
+SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
+SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+SYS_NAME = "1.3.6.1.2.1.1.5.0"
+SYS_LOCATION = "1.3.6.1.2.1.1.6.0"
+SYSTEM_GROUP = (SYS_DESCR, SYS_OBJECT_ID, SYS_UP_TIME, SYS_NAME, SYS_LOCATION)
+ENTERPRISES = "1.3.6.1.4.1."
+
+DATAGRAM = 65535
+ANSWER_WITHIN_S = 2.0
+MAX_TEXT = 512
+MAX_DEPTH = 8
+MAX_VARBINDS = 256
+
+Value = int | bytes | str | None
+"""INTEGER and counters, OCTET STRING, OBJECT IDENTIFIER (dotted); None: no such object."""
+
+
+def _length(count: int) -> bytes:
+    if count < 0x80:
+        return bytes((count,))
+    size = (count.bit_length() + 7) // 8
+    return bytes((0x80 | size,)) + count.to_bytes(size, "big")
+
+
+def encode_tlv(tag: int, body: bytes) -> bytes:
+    """Tag, definite length in its shortest form, body (X.690 section 8.1)."""
+    return bytes((tag,)) + _length(len(body)) + body
+
+
+def encode_integer(value: int) -> bytes:
+    """Two's complement in the fewest bytes (X.690 section 8.3)."""
+    size = 1
+    while not -(1 << (8 * size - 1)) <= value < 1 << (8 * size - 1):
+        size += 1
+    return encode_tlv(INTEGER, value.to_bytes(size, "big", signed=True))
+
+
+def encode_oid(dotted: str) -> bytes:
+    """Base 128 numbers, the first two joined as 40 x + y (X.690 section 8.19)."""
+    first, second, *rest = (int(number) for number in dotted.split("."))
+    body = bytearray()
+    for number in (40 * first + second, *rest):
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.append(0x80 | number & 0x7F)
+        body += bytes(reversed(groups))
+    return encode_tlv(OBJECT_IDENTIFIER, bytes(body))
+
+
+def encode_get(
+    version: int, community: str, oids: tuple[str, ...], request_id: int
+) -> tuple[bytes, Span]:
+    """
+    A v1 or v2c GetRequest and the place of its community: version, community, then the PDU of
+    request-id, error-status 0, error-index 0 and one (name, NULL) per object.
+    """
+    varbinds = b"".join(encode_tlv(SEQUENCE, encode_oid(o) + encode_tlv(NULL, b"")) for o in oids)
+    pdu = encode_tlv(
+        GET_REQUEST,
+        encode_integer(request_id)
+        + encode_integer(0)
+        + encode_integer(0)
+        + encode_tlv(SEQUENCE, varbinds),
+    )
+    name = community.encode()
+    head = encode_integer(version) + encode_tlv(OCTET_STRING, name)
+    message = encode_tlv(SEQUENCE, head + pdu)
+    end = len(message) - len(pdu)
+    return message, (end - len(name), end)
+
+
+def encode_discovery(message_id: int) -> bytes:
+    """
+    SNMPv3 engine discovery (RFC 3414 section 4): msgFlags reportable, security model 3 (USM),
+    empty engine id and user, a GetRequest without variables.
+    """
+    header = encode_tlv(
+        SEQUENCE,
+        encode_integer(message_id)
+        + encode_integer(1472)
+        + encode_tlv(OCTET_STRING, b"\x04")
+        + encode_integer(3),
+    )
+    empty = encode_tlv(OCTET_STRING, b"")
+    security = encode_tlv(
+        SEQUENCE, empty + encode_integer(0) + encode_integer(0) + empty + empty + empty
+    )
+    pdu = encode_tlv(
+        GET_REQUEST,
+        encode_integer(message_id)
+        + encode_integer(0)
+        + encode_integer(0)
+        + encode_tlv(SEQUENCE, b""),
+    )
+    scoped = encode_tlv(SEQUENCE, empty + empty + pdu)
+    return encode_tlv(
+        SEQUENCE,
+        encode_integer(SNMP_V3) + header + encode_tlv(OCTET_STRING, security) + scoped,
+    )
+
+
+# --- what comes back -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A v1 or v2c Response. `values` lacks what the agent does not have."""
+
+    version: int
+    community: bytes
+    request_id: int
+    error_status: int
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """An SNMPv3 answer; only what its unencrypted header tells."""
+
+    message_id: int
+    engine_id: bytes
+    engine_boots: int
+    engine_time_s: int
+
+
+def decode_tlv(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """(tag, body, offset behind it); long length forms are read, as agents do. Raises BadReply."""
+    if at + 2 > len(data):
+        raise BadReply(f"SNMP: cut off at byte {at}")
+    tag, length = data[at], data[at + 1]
+    at += 2
+    if tag & 0x1F == 0x1F:
+        raise BadReply(f"SNMP: multi-byte tag 0x{tag:02X}")
+    if length & 0x80:
+        count = length & 0x7F
+        if not 1 <= count <= 4 or at + count > len(data):
+            raise BadReply(f"SNMP: length form 0x{length:02X} at byte {at - 1}")
+        length = int.from_bytes(data[at : at + count], "big")
+        at += count
+    if at + length > len(data):
+        raise BadReply(f"SNMP: {length} bytes announced, {len(data) - at} came")
+    return tag, data[at : at + length], at + length
+
+
+def _expect(data: bytes, at: int, tag: int, what: str) -> tuple[bytes, int]:
+    found, body, end = decode_tlv(data, at)
+    if found != tag:
+        raise BadReply(f"SNMP: {what} has tag 0x{found:02X} instead of 0x{tag:02X}")
+    return body, end
+
+
+def _expect_integer(data: bytes, at: int, what: str) -> tuple[int, int]:
+    body, end = _expect(data, at, INTEGER, what)
+    if not 1 <= len(body) <= 8:
+        raise BadReply(f"SNMP: {what} of {len(body)} bytes")
+    return int.from_bytes(body, "big", signed=True), end
+
+
+def decode_oid(body: bytes) -> str:
+    """The dotted form of an encoded object identifier. Raises BadReply."""
+    if not 1 <= len(body) <= 512 or body[-1] & 0x80:
+        raise BadReply("SNMP: object identifier is empty, too long or cut off")
+    numbers: list[int] = []
+    number = 0
+    for byte in body:
+        number = number << 7 | byte & 0x7F
+        if number >> 64:
+            raise BadReply("SNMP: number in an object identifier is too large")
+        if not byte & 0x80:
+            numbers.append(number)
+            number = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+
+def decode_value(tag: int, body: bytes) -> Value:
+    """The value of one variable. Types that are not needed come back as their bytes."""
+    if tag == INTEGER or tag in UNSIGNED:
+        if not 1 <= len(body) <= 9:
+            raise BadReply(f"SNMP: number of {len(body)} bytes")
+        return int.from_bytes(body, "big", signed=tag == INTEGER)
+    if tag == OBJECT_IDENTIFIER:
+        return decode_oid(body) if body else None
+    if tag == NULL or tag in NO_SUCH:
+        return None
+    return body
+
+
+def decode_varbinds(data: bytes) -> dict[str, Value]:
+    """Names and values of a variable-binding list, those without a value left out."""
+    values: dict[str, Value] = {}
+    at = 0
+    while at < len(data):
+        if len(values) >= MAX_VARBINDS:
+            raise BadReply(f"SNMP: more than {MAX_VARBINDS} variables")
+        binding, at = _expect(data, at, SEQUENCE, "variable binding")
+        name, behind = _expect(binding, 0, OBJECT_IDENTIFIER, "variable name")
+        tag, body, _ = decode_tlv(binding, behind)
+        value = decode_value(tag, body)
+        if value is not None:
+            values[decode_oid(name)] = value
+    return values
+
+
+def decode_message(data: bytes) -> Response | Report:
+    """
+    Any SNMP answer: a v1/v2c Response, or the header of an SNMPv3 message. Bytes behind the
+    message are ignored (padding of some agents). Raises BadReply.
+    """
+    message, _ = _expect(data, 0, SEQUENCE, "message")
+    version, at = _expect_integer(message, 0, "version")
+    if version == SNMP_V3:
+        return _decode_v3(message, at)
+    if version not in (SNMP_V1, SNMP_V2C):
+        raise BadReply(f"SNMP: version {version}")
+    community, at = _expect(message, at, OCTET_STRING, "community")
+    pdu, _ = _expect(message, at, RESPONSE, "PDU")
+    request_id, at = _expect_integer(pdu, 0, "request-id")
+    error_status, at = _expect_integer(pdu, at, "error-status")
+    _, at = _expect_integer(pdu, at, "error-index")
+    varbinds, _ = _expect(pdu, at, SEQUENCE, "variable bindings")
+    return Response(
+        version=version,
+        community=community,
+        request_id=request_id,
+        error_status=error_status,
+        values=decode_varbinds(varbinds) if error_status == 0 else {},
+    )
+
+
+def _decode_v3(message: bytes, at: int) -> Report:
+    header, at = _expect(message, at, SEQUENCE, "header data")
+    message_id, _ = _expect_integer(header, 0, "msgID")
+    wrapped, at = _expect(message, at, OCTET_STRING, "security parameters")
+    security, _ = _expect(wrapped, 0, SEQUENCE, "security parameters")
+    engine_id, at = _expect(security, 0, OCTET_STRING, "engine id")
+    boots, at = _expect_integer(security, at, "engine boots")
+    time_s, _ = _expect_integer(security, at, "engine time")
+    if not 5 <= len(engine_id) <= 32:
+        raise BadReply(f"SNMP: engine id of {len(engine_id)} bytes (RFC 3411 allows 5 to 32)")
+    return Report(
+        message_id=message_id, engine_id=engine_id, engine_boots=boots, engine_time_s=time_s
+    )
+
+
+def answer_framer(request_id: int) -> Framer:
+    """
+    Tells the answer to one question from others: a datagram is whole, a late answer to an earlier
+    question is not ours (None), and what is no SNMP message at all raises BadReply.
+    """
+
+    def framer(data: bytes) -> int | None:
+        message = decode_message(data)
+        number = message.message_id if isinstance(message, Report) else message.request_id
+        return len(data) if number == request_id else None
+
+    return framer
+
+
+def enterprise_of_engine(engine_id: bytes) -> int | None:
+    """
+    The private enterprise number in an engine id: its first four bytes without the top bit
+    (RFC 3411 section 5; older agents leave that bit zero).
+    """
+    if len(engine_id) < 5:
+        return None
+    return (int.from_bytes(engine_id[:4], "big") & 0x7FFFFFFF) or None
+
+
+def enterprise_of_object_id(object_id: str) -> int | None:
+    """The enterprise number in a sysObjectID below 1.3.6.1.4.1, or None."""
+    if not object_id.startswith(ENTERPRISES):
+        return None
+    number = int(object_id.removeprefix(ENTERPRISES).split(".")[0])
+    return number or None
+
+
+# --- who that is ---------------------------------------------------------------------------------
+
+_DATA = Path(__file__).parent / "data"
+IDENTITY_FIELDS = ("vendor", "model", "order_number", "hardware", "firmware", "serial")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enterprise:
+    """A private enterprise number. `vendor` None: it tells the agent's software, not the device."""
+
+    number: int
+    vendor: str | None
+    device_class: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescrRow:
+    """
+    One documented form of sysDescr. Named groups of `pattern` and the constants in `says` fill
+    the fields of an identity; a group wins over a constant. `classes` are tried in order on the
+    whole text; `object_id`, when given, must be a prefix of sysObjectID.
+    """
+
+    pattern: re.Pattern[str]
+    says: Mapping[str, str]
+    device_class: str | None
+    classes: tuple[tuple[re.Pattern[str], str], ...]
+    object_id: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectIdRow:
+    """A product's sysObjectID, as its vendor's MIB registers it."""
+
+    object_id: str
+    model: str
+    device_class: str | None
+    source: str
+
+
+@cache
+def enterprises() -> Mapping[int, Enterprise]:
+    rows = _rows("snmp_enterprises.toml", "enterprise")
+    return {
+        row["number"]: Enterprise(
+            number=row["number"],
+            vendor=row.get("vendor"),
+            device_class=row.get("class"),
+            source=row["source"],
+        )
+        for row in rows
+    }
+
+
+@cache
+def descr_rows() -> tuple[DescrRow, ...]:
+    return tuple(
+        DescrRow(
+            pattern=re.compile(row["pattern"], re.IGNORECASE),
+            says={name: row[name] for name in IDENTITY_FIELDS if name in row},
+            device_class=row.get("class"),
+            classes=tuple(
+                (re.compile(pattern, re.IGNORECASE), name)
+                for pattern, name in row.get("classes", ())
+            ),
+            object_id=row.get("object_id"),
+            source=row["source"],
+        )
+        for row in _rows("snmp_sysdescr.toml", "descr")
+    )
+
+
+@cache
+def object_id_rows() -> Mapping[str, ObjectIdRow]:
+    return {
+        row["object_id"]: ObjectIdRow(
+            object_id=row["object_id"],
+            model=row["model"],
+            device_class=row.get("class"),
+            source=row["source"],
+        )
+        for row in _rows("snmp_object_ids.toml", "product")
+    }
+
+
+def _rows(name: str, key: str) -> list[dict[str, Any]]:
+    with (_DATA / name).open("rb") as file:
+        rows: list[dict[str, Any]] = tomllib.load(file)[key]
+    return rows
+
+
+def text_of(value: Value) -> str | None:
+    """Printable text of an OCTET STRING: NULs, quotes around and blanks gone, bounded; or None."""
+    if not isinstance(value, bytes):
+        return None
+    text = value[: 4 * MAX_TEXT].split(b"\0")[0].decode("utf-8", errors="replace")
+    text = " ".join(text.split())[:MAX_TEXT].strip('"\\ ')
+    return text or None
+
+
+_PLACEHOLDERS = frozenset({"unknown", "n/a", "none", "not available", "-", "x", "null"})
+
+
+def _clean(value: str | None) -> str | None:
+    text = (value or "").strip(" ,;:\t")
+    return None if not text or text.lower() in _PLACEHOLDERS else text
+
+
+def identity_from_descr(descr: str, object_id: str | None) -> DeviceIdentity | None:
+    """What a sysDescr says by the first row that fits, or None when no row does."""
+    for row in descr_rows():
+        if row.object_id and not f"{object_id}.".startswith(row.object_id + "."):
+            continue
+        match = row.pattern.search(descr)
+        if match is None:
+            continue
+        fields = dict(row.says)
+        for name, value in match.groupdict().items():
+            if cleaned := _clean(value):
+                fields[name] = cleaned
+        device_class = next((c for p, c in row.classes if p.search(descr)), row.device_class)
+        return DeviceIdentity(
+            vendor=fields.get("vendor"),
+            model=fields.get("model"),
+            order_number=fields.get("order_number"),
+            hardware=fields.get("hardware"),
+            firmware=fields.get("firmware"),
+            serial=fields.get("serial"),
+            device_class=device_class,
+            basis="text",
+        )
+    return None
+
+
+def identify(values: Mapping[str, Value]) -> DeviceIdentity | None:
+    """
+    The identity in the system group: sysDescr by its vendor's form, then sysObjectID by the
+    vendor's MIB and the enterprise number. None when nothing of it names a device.
+    """
+    descr = text_of(values.get(SYS_DESCR))
+    object_id = values.get(SYS_OBJECT_ID)
+    object_id = object_id if isinstance(object_id, str) else None
+    name = text_of(values.get(SYS_NAME))
+    read = identity_from_descr(descr, object_id) if descr else None
+    product = object_id_rows().get(object_id) if object_id else None
+    number = enterprise_of_object_id(object_id) if object_id else None
+    enterprise = enterprises().get(number) if number else None
+    vendor = (read and read.vendor) or (enterprise and enterprise.vendor) or None
+    model = (read and read.model) or (product and product.model) or None
+    if read is None:
+        if vendor is None and model is None and name is None:
+            return None
+        return DeviceIdentity(
+            vendor=vendor,
+            model=model,
+            name=name,
+            device_class=(product and product.device_class)
+            or (enterprise and enterprise.device_class)
+            or None,
+            basis="table" if vendor or model else "protocol",
+        )
+    return DeviceIdentity(
+        vendor=vendor,
+        model=model,
+        order_number=read.order_number,
+        hardware=read.hardware,
+        firmware=read.firmware,
+        serial=read.serial,
+        name=name,
+        device_class=read.device_class
+        or (product and product.device_class)
+        or (enterprise and enterprise.device_class)
+        or None,
+        basis="text",
+    )
+
+
+def identify_engine(engine_id: bytes) -> DeviceIdentity | None:
+    """The vendor behind an engine id, when its enterprise number names a maker of devices."""
+    number = enterprise_of_engine(engine_id)
+    enterprise = enterprises().get(number) if number else None
+    if enterprise is None or enterprise.vendor is None:
+        return None
+    return DeviceIdentity(
+        vendor=enterprise.vendor, device_class=enterprise.device_class, basis="table"
+    )
+
+
+# --- identify ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heard:
+    """What steps 1 to 3 brought; `trouble` when they brought nothing."""
+
+    response: Response | None = None
+    trouble: WireError | None = None
+
+
+async def _ask(
+    session: Session, request: bytes, request_id: int, label: str, secrets: tuple[Span, ...] = ()
+) -> Response | Report:
+    reply = await session.exchange(
+        request,
+        answer_framer(request_id),
+        label=label,
+        secrets=secrets,
+        deadline_s=ANSWER_WITHIN_S,
+        max_reply=DATAGRAM,
+    )
+    return decode_message(reply)
+
+
+async def _ask_public(session: Session) -> _Heard:
+    """Steps 1 to 3. Silence and nonsense are kept as `trouble`, since step 4 may still answer."""
+    heard = _Heard()
+    for version in (SNMP_V2C, SNMP_V1):
+        request, _ = encode_get(version, PUBLIC, SYSTEM_GROUP, _REQUEST_IDS[version])
+        try:
+            answer = await _ask(session, request, _REQUEST_IDS[version], _LABELS[version])
+        except Silent as trouble:
+            heard = _Heard(trouble=trouble)
+            continue
+        except BadReply as trouble:
+            return _Heard(trouble=trouble)
+        if isinstance(answer, Report):
+            return _Heard(trouble=BadReply("SNMP: version 3 answered a question without it"))
+        return _Heard(response=await _ask_less(session, answer) if answer.error_status else answer)
+    return heard
+
+
+async def _ask_less(session: Session, first: Response) -> Response:
+    """Step 3; the first answer stands when this one brings none."""
+    request, _ = encode_get(first.version, PUBLIC, (SYS_DESCR, SYS_OBJECT_ID), _LESS_ID)
+    try:
+        answer = await _ask(session, request, _LESS_ID, _LESS_LABEL)
+    except WireError:
+        return first
+    return answer if isinstance(answer, Response) else first
+
+
+async def _discover(session: Session) -> Report:
+    answer = await _ask(session, encode_discovery(_DISCOVERY_ID), _DISCOVERY_ID, _DISCOVERY_LABEL)
+    if not isinstance(answer, Report):
+        raise BadReply("SNMP: a community message answered an SNMPv3 discovery")
+    return answer
+
+
+def facts_of(response: Response | None, report: Report | None) -> tuple[Fact, ...]:
+    """The facts in the answers to the identify questions."""
+    versions = tuple(
+        name
+        for name, came in (
+            ("1", response is not None and response.version == SNMP_V1),
+            ("2c", response is not None and response.version == SNMP_V2C),
+            ("3", report is not None),
+        )
+        if came
+    )
+    values = response.values if response else {}
+    object_id = values.get(SYS_OBJECT_ID)
+    object_id = object_id if isinstance(object_id, str) else None
+    uptime = values.get(SYS_UP_TIME)
+    enterprise = enterprise_of_object_id(object_id) if object_id else None
+    if enterprise is None and report:
+        enterprise = enterprise_of_engine(report.engine_id)
+    facts: list[Fact] = [
+        SnmpAccess(
+            versions=versions,
+            community=PUBLIC if response else None,
+            engine_id=report.engine_id.hex() if report else None,
+            enterprise=enterprise,
+            engine_boots=report.engine_boots if report else None,
+            engine_time_s=report.engine_time_s if report else None,
+            object_id=object_id,
+            uptime_s=uptime // 100 if isinstance(uptime, int) and uptime >= 0 else None,
+        )
+    ]
+    identity = identify(values)
+    by_engine = identify_engine(report.engine_id) if report else None
+    if identity is None:
+        identity = by_engine
+    elif identity.vendor is None and by_engine:
+        identity = replace(identity, vendor=by_engine.vendor)
+    if identity:
+        facts.append(identity)
+    return tuple(facts)
+
+
+async def run(session: Session) -> tuple[Fact, ...]:
+    """Steps 1 to 4 of the module's story."""
+    heard = _Heard()
+    if session.options.get("snmp_public") is not False:
+        heard = await _ask_public(session)
+    report: Report | None = None
+    try:
+        report = await _discover(session)
+    except WireError as no_v3:
+        if heard.response is None:
+            raise heard.trouble if isinstance(heard.trouble, BadReply) else no_v3 from None
+    return facts_of(heard.response, report)
+
+
+# --- read ----------------------------------------------------------------------------------------
+
+IF_TABLE = "1.3.6.1.2.1.2.2.1"
+IF_DESCR, IF_SPEED, IF_PHYS_ADDRESS, IF_ADMIN_STATUS, IF_OPER_STATUS = 2, 5, 6, 7, 8
+ENT_PHYSICAL = "1.3.6.1.2.1.47.1.1.1.1"
+ENT_DESCR, ENT_CLASS, ENT_NAME, ENT_HARDWARE, ENT_FIRMWARE = 2, 5, 7, 8, 9
+ENT_SOFTWARE, ENT_SERIAL, ENT_MANUFACTURER, ENT_MODEL = 10, 11, 12, 13
+ENT_COLUMNS = (ENT_DESCR, 7, 8, 9, 10, 11, 12, 13)
+CHASSIS, STACK = 3, 11
+LLDP_LOCAL_PORT = "1.0.8802.1.1.2.1.3.7.1"
+LLDP_LOCAL_PORT_ID, LLDP_LOCAL_PORT_DESCR = 3, 4
+LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
+LLDP_CHASSIS_SUBTYPE, LLDP_CHASSIS_ID, LLDP_PORT_SUBTYPE, LLDP_PORT_ID = 4, 5, 6, 7
+LLDP_SYS_NAME, LLDP_SYS_DESCR = 9, 10
+LLDP_REMOTE_ADDRESS = "1.0.8802.1.1.2.1.4.2.1"
+LLDP_ADDRESS_IF_SUBTYPE = 3
+MAC_SUBTYPE = 4
+"""lldpRemChassisIdSubtype macAddress; the port id's is 3 (IEEE 802.1AB-2009 section 11.2)."""
+PORT_MAC_SUBTYPE = 3
+IPV4, IPV6 = 1, 2
+MAX_ROWS = 128
+
+Row = Mapping[int, Value]
+Table = Mapping[tuple[int, ...], Row]
+"""Index (the numbers behind the column) to column number to value."""
+
+
+def decode_table(
+    entry: str, values: Mapping[str, Value]
+) -> dict[tuple[int, ...], dict[int, Value]]:
+    """Sort what was read below the table entry `entry` into rows; other names are left out."""
+    table: dict[tuple[int, ...], dict[int, Value]] = {}
+    prefix = entry + "."
+    for name, value in values.items():
+        if not name.startswith(prefix):
+            continue
+        try:
+            column, *index = (int(number) for number in name.removeprefix(prefix).split("."))
+        except ValueError:
+            continue
+        if index:
+            table.setdefault(tuple(index), {})[column] = value
+    return table
+
+
+def mac_of(value: Value) -> str | None:
+    """Six bytes as aa:bb:cc:dd:ee:ff; all zero means that there is none."""
+    if not isinstance(value, bytes) or len(value) != 6 or not any(value):
+        return None
+    return value.hex(":")
+
+
+def _number(value: Value, low: int = 0, high: int = 2**64 - 1) -> int | None:
+    return value if isinstance(value, int) and low <= value <= high else None
+
+
+def _is_up(value: Value) -> bool | None:
+    """ifAdminStatus, ifOperStatus: 1 up, 2 down; the others (testing, unknown, …) tell neither."""
+    return {1: True, 2: False}.get(value) if isinstance(value, int) else None
+
+
+def interfaces_of(values: Mapping[str, Value]) -> tuple[NetworkInterface, ...]:
+    """The rows of ifTable, by index."""
+    return tuple(
+        NetworkInterface(
+            index=index[0],
+            name=text_of(row.get(IF_DESCR)),
+            mac=mac_of(row.get(IF_PHYS_ADDRESS)),
+            speed_bps=_number(row.get(IF_SPEED)) or None,
+            admin_up=_is_up(row.get(IF_ADMIN_STATUS)),
+            oper_up=_is_up(row.get(IF_OPER_STATUS)),
+        )
+        for index, row in sorted(decode_table(IF_TABLE, values).items())[:MAX_ROWS]
+        if len(index) == 1
+    )
+
+
+def chassis_index(values: Mapping[str, Value]) -> int | None:
+    """The row of entPhysicalTable that stands for the whole: the first chassis, else a stack."""
+    classes = {
+        index[0]: row.get(ENT_CLASS)
+        for index, row in sorted(decode_table(ENT_PHYSICAL, values).items())
+        if len(index) == 1
+    }
+    for wanted in (CHASSIS, STACK):
+        for index, kind in classes.items():
+            if kind == wanted:
+                return index
+    return None
+
+
+def chassis_of(index: int, values: Mapping[str, Value]) -> DeviceIdentity | None:
+    """
+    The identity in one row of entPhysicalTable, None when it names nothing. The software revision
+    is the one that is patched; a firmware revision beside it is mostly the boot loader's.
+    """
+    row = decode_table(ENT_PHYSICAL, values).get((index,), {})
+
+    def said(column: int) -> str | None:
+        return _clean(text_of(row.get(column)))
+
+    identity = DeviceIdentity(
+        vendor=said(ENT_MANUFACTURER),
+        model=said(ENT_MODEL),
+        hardware=said(ENT_HARDWARE),
+        firmware=said(ENT_SOFTWARE) or said(ENT_FIRMWARE),
+        serial=said(ENT_SERIAL),
+    )
+    named = (identity.vendor, identity.model, identity.hardware, identity.firmware, identity.serial)
+    return identity if any(named) else None
+
+
+def _lldp_id(value: Value, is_mac: bool) -> str | None:
+    return mac_of(value) if is_mac else text_of(value)
+
+
+def _management_address(index: tuple[int, ...]) -> str | None:
+    """Index behind time mark, local port and remote index: subtype, length, then the address."""
+    if len(index) < 5 or len(index) != 5 + index[4] or any(n > 255 for n in index[5:]):
+        return None
+    address = bytes(index[5:])
+    if (index[3], len(address)) in ((IPV4, 4), (IPV6, 16)):
+        return str(ip_address(address))
+    return None
+
+
+def neighbours_of(values: Mapping[str, Value]) -> tuple[Neighbour, ...]:
+    """The rows of lldpRemTable; index is time mark, local port number, remote index."""
+    addresses: dict[tuple[int, ...], str] = {}
+    for index in sorted(decode_table(LLDP_REMOTE_ADDRESS, values)):
+        if address := _management_address(index):
+            addresses.setdefault(index[:3], address)
+    ports = decode_table(LLDP_LOCAL_PORT, values)
+    found = []
+    for index, row in sorted(decode_table(LLDP_REMOTE, values).items())[:MAX_ROWS]:
+        if len(index) != 3:
+            continue
+        local = ports.get((index[1],), {})
+        found.append(
+            Neighbour(
+                local_port=text_of(local.get(LLDP_LOCAL_PORT_ID))
+                or text_of(local.get(LLDP_LOCAL_PORT_DESCR))
+                or str(index[1]),
+                chassis_id=_lldp_id(
+                    row.get(LLDP_CHASSIS_ID), row.get(LLDP_CHASSIS_SUBTYPE) == MAC_SUBTYPE
+                ),
+                port_id=_lldp_id(
+                    row.get(LLDP_PORT_ID), row.get(LLDP_PORT_SUBTYPE) == PORT_MAC_SUBTYPE
+                ),
+                system_name=text_of(row.get(LLDP_SYS_NAME)),
+                system_description=text_of(row.get(LLDP_SYS_DESCR)),
+                management_address=addresses.get(index),
+            )
+        )
+    return tuple(found)
+
+
+def _columns(entry: str, *columns: int) -> tuple[str, ...]:
+    return tuple(f"{entry}.{column}" for column in columns)
+
+
+TABLES = (
+    _columns(IF_TABLE, IF_DESCR, IF_SPEED, IF_PHYS_ADDRESS, IF_ADMIN_STATUS, IF_OPER_STATUS),
+    _columns(ENT_PHYSICAL, ENT_CLASS),
+    _columns(
+        LLDP_REMOTE,
+        LLDP_CHASSIS_ID,
+        LLDP_CHASSIS_SUBTYPE,
+        LLDP_PORT_SUBTYPE,
+        LLDP_PORT_ID,
+        LLDP_SYS_NAME,
+        LLDP_SYS_DESCR,
+    ),
+)
+"""What is walked, a table at a time; a table whose first column is empty is not asked further."""
+IF_EXTRAS = _columns(LLDP_LOCAL_PORT, LLDP_LOCAL_PORT_ID, LLDP_LOCAL_PORT_DESCR) + _columns(
+    LLDP_REMOTE_ADDRESS, LLDP_ADDRESS_IF_SUBTYPE
+)
+"""Walked only when there are neighbours."""
+
+
+def _version_to_read(known: tuple[Fact, ...]) -> Literal["1", "2c"] | None:
+    """The version that accepted `public` when the device was identified, the newer one first."""
+    for fact in known:
+        if isinstance(fact, SnmpAccess) and fact.community == PUBLIC:
+            for version in ("2c", "1"):
+                if version in fact.versions:
+                    return version
+    return None
+
+
+async def run_read(session: Session) -> tuple[Fact, ...]:
+    """Interfaces, chassis and neighbours. What was read stays when a later table is silent."""
+    version = _version_to_read(session.known)
+    if version is None or session.options.get("snmp_public") is False:
+        return (
+            LoginUnavailable(
+                service="snmp", reason="`public` was not accepted and no other login is set up"
+            ),
+        )
+    values: dict[str, Value] = {}
+    async with session.relay() as (host, port), client.reader(host, port, version) as read:
+        try:
+            await _read_tables(read, values)
+        except Silent:
+            if not values:
+                raise
+    index = chassis_index(values)
+    chassis = chassis_of(index, values) if index is not None else None
+    return (
+        *((chassis,) if chassis else ()),
+        *interfaces_of(values),
+        *neighbours_of(values),
+    )
+
+
+async def _read_tables(read: client.Reader, values: dict[str, Value]) -> None:
+    for table in TABLES:
+        for position, column in enumerate(table):
+            rows = await read.walk(column, MAX_ROWS)
+            values.update(rows)
+            if position == 0 and not rows:
+                break
+    index = chassis_index(values)
+    if index is not None:
+        values.update(
+            await read.get(tuple(f"{ENT_PHYSICAL}.{column}.{index}" for column in ENT_COLUMNS))
+        )
+    if decode_table(LLDP_REMOTE, values):
+        for column in IF_EXTRAS:
+            values.update(await read.walk(column, MAX_ROWS))
+
+
+# --- login ---------------------------------------------------------------------------------------
+
+ACCOUNT = "community"
+"""SNMPv1 and v2c have no users; attempts are counted under this name."""
+
+
+async def run_login(session: Session) -> tuple[Fact, ...]:
+    """
+    One published default community, by the first question of the module; if it is answered, a
+    control with a community that nobody configures. Silence is how an agent refuses.
+    """
+    credential = next((c for c in session.default_credentials if c.protocol == "snmp"), None)
+    if credential is None:
+        return ()
+    service = f"snmp/{session.target.port}"
+    attempt = CredentialAttempt(
+        service=service,
+        credential=credential.id,
+        account=credential.user or ACCOUNT,
+        product=credential.product,
+    )
+    if reason := await session.attempts.begin(service, attempt.account):
+        return (replace(attempt, withheld=reason),)
+    response: Response | None = None
+    try:
+        response = await _try_community(session, credential.secret, _CREDENTIAL_ID)
+    finally:
+        await session.attempts.ended(service, attempt.account, accepted=response is not None)
+    attempt = replace(attempt, accepted=response is not None)
+    if response is None:
+        return (attempt,)
+    control: bool | None = None
+    if await session.attempts.begin(service, NO_SUCH_COMMUNITY) is None:
+        control = False
+        try:
+            answer = await _try_community(session, Secret(NO_SUCH_COMMUNITY), _CONTROL_ID)
+            control = answer is not None
+        finally:
+            await session.attempts.ended(service, NO_SUCH_COMMUNITY, accepted=bool(control))
+    attempt = replace(attempt, control_accepted=control)
+    identity = identify(response.values)
+    return (attempt, identity) if identity else (attempt,)
+
+
+async def _try_community(session: Session, community: Secret, request_id: int) -> Response | None:
+    """The answer to sysDescr and sysObjectID under `community`; None when none came."""
+    known = (f.versions for f in session.known if isinstance(f, SnmpAccess))
+    only_v1 = any("1" in versions and "2c" not in versions for versions in known)
+    request, span = encode_get(
+        SNMP_V1 if only_v1 else SNMP_V2C,
+        community.reveal(),
+        (SYS_DESCR, SYS_OBJECT_ID),
+        request_id,
+    )
+    try:
+        answer = await _ask(session, request, request_id, "SNMP default community", (span,))
+    except Silent:
+        return None
+    return answer if isinstance(answer, Response) else None
+
+
+# --- what the engine finds -----------------------------------------------------------------------
+
+_REQUEST_IDS = {SNMP_V2C: 2, SNMP_V1: 1}
+_LESS_ID = 3
+_DISCOVERY_ID = 4
+_CREDENTIAL_ID = 5
+_CONTROL_ID = 6
+_LABELS = {SNMP_V2C: "SNMPv2c system group", SNMP_V1: "SNMPv1 system group"}
+_LESS_LABEL = "SNMP sysDescr and sysObjectID"
+_DISCOVERY_LABEL = "SNMPv3 engine discovery"
+_BULK_SAMPLE = bytes.fromhex(
+    "302702010104067075626c6963a51a02010b02010002010a300f300d06092b060102010202010205 00"
+)
+"""GetBulk of ifDescr under `public`: non-repeaters 0, max-repetitions 10."""
+_TRAP = (
+    "where `public` is not accepted: an authenticationFailure trap if the agent sends those, and a "
+    "line in its log"
+)
+
+PROBE = Probe(
+    name="snmp",
+    protocol="snmp",
+    transport=Transport.UDP,
+    ports=(161,),
+    tier=Tier.IDENTIFY,
+    run=run,
+    questions=(
+        Question(
+            label=_LABELS[SNMP_V2C],
+            sample=encode_get(SNMP_V2C, PUBLIC, SYSTEM_GROUP, _REQUEST_IDS[SNMP_V2C])[0],
+            trace=_TRAP,
+        ),
+        Question(
+            label=_LABELS[SNMP_V1] + " (only when v2c is silent)",
+            sample=encode_get(SNMP_V1, PUBLIC, SYSTEM_GROUP, _REQUEST_IDS[SNMP_V1])[0],
+            trace=_TRAP,
+        ),
+        Question(
+            label=_LESS_LABEL + " (only after an error status)",
+            sample=encode_get(SNMP_V1, PUBLIC, (SYS_DESCR, SYS_OBJECT_ID), _LESS_ID)[0],
+        ),
+        Question(
+            label=_DISCOVERY_LABEL,
+            sample=encode_discovery(_DISCOVERY_ID),
+            trace="usmStatsUnknownEngineIDs counts one more; no log entry",
+        ),
+    ),
+)
+
+READ_PROBE = Probe(
+    name="snmp",
+    protocol="snmp",
+    transport=Transport.UDP,
+    ports=(161,),
+    tier=Tier.READ,
+    run=run_read,
+    questions=(
+        Question(
+            label="interface, chassis and LLDP neighbour tables, ten rows a question",
+            sample=_BULK_SAMPLE,
+            at_most=64,
+            trace="the agent's packet counters; no log entry",
+        ),
+        Question(
+            label="the chassis' row of entPhysicalTable",
+            sample=encode_get(
+                SNMP_V2C, PUBLIC, tuple(f"{ENT_PHYSICAL}.{column}.1" for column in ENT_COLUMNS), 12
+            )[0],
+        ),
+    ),
+    needs=frozenset({"answered"}),
+    deadline_s=120.0,
+)
+
+LOGIN_PROBE = Probe(
+    name="snmp",
+    protocol="snmp",
+    transport=Transport.UDP,
+    ports=(161,),
+    tier=Tier.LOGIN,
+    run=run_login,
+    questions=(
+        Question(
+            label="one published default community of this product (GetRequest only)",
+            trace="an authenticationFailure trap if the agent sends those, and a line in its log",
+        ),
+        Question(
+            label="control: a community that nobody configures (only after one was accepted)",
+            sample=encode_get(SNMP_V2C, NO_SUCH_COMMUNITY, (SYS_DESCR, SYS_OBJECT_ID), _CONTROL_ID)[
+                0
+            ],
+            trace="an authenticationFailure trap if the agent sends those, and a line in its log",
+        ),
+    ),
+    needs=frozenset({"answered", "default_credential"}),
+    deadline_s=120.0,
+)

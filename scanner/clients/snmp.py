@@ -1,0 +1,132 @@
+"""
+pysnmp for depth: scalars and columns of tables through the guarded relay, read verbs only.
+
+One SNMP engine per conversation, closed at its end: pysnmp keeps engine ids per address and its
+socket open for ever otherwise. No retry of its own (it would send six datagrams), no MIB look-up
+(it would want files), and the walk is ours: pysnmp's asks again for ever when an agent is silent.
+
+Source: RFC 3416 sections 4.2.1 to 4.2.3; library: pysnmp 7.1, hlapi.v3arch.asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Protocol
+
+from scanner.errors import BadReply, Silent
+
+COMMUNITY = "public"
+BULK_ROWS = 10
+"""max-repetitions: small replies, as protocols.md section 25 asks of fragile agents."""
+MAX_QUESTIONS_PER_COLUMN = 16
+WAIT_S = 15.0
+"""Longer than the relay needs for pacing and one lost datagram; the relay's deadline decides."""
+MAX_BYTES = 4096
+
+Value = int | bytes | str | None
+
+
+class Reader(Protocol):
+    """Two verbs, both reading. Raises Silent and BadReply."""
+
+    async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
+        """The named scalars; those that the agent does not have are left out."""
+        ...
+
+    async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
+        """One column of a table from its beginning, at most `max_rows` rows."""
+        ...
+
+
+@asynccontextmanager
+async def reader(host: str, port: int, version: Literal["1", "2c"]) -> AsyncIterator[Reader]:
+    """A reader on one endpoint (a relay's), under the community `public`."""
+    # Imported here because it costs 300 ms; it ships no types.
+    from pysnmp.hlapi.v3arch import asyncio as api  # type: ignore[import-untyped]
+
+    engine = api.SnmpEngine()
+    try:
+        target = await api.UdpTransportTarget.create((host, port), timeout=WAIT_S, retries=0)
+        yield _Reader(api, engine, target, version)
+    finally:
+        engine.close_dispatcher()
+
+
+class _Reader:
+    def __init__(self, api: Any, engine: Any, target: Any, version: Literal["1", "2c"]) -> None:
+        # Any: pysnmp has no types
+        self._api = api
+        self._engine = engine
+        self._target = target
+        self._bulk = version == "2c"
+        self._auth = api.CommunityData(COMMUNITY, mpModel=1 if self._bulk else 0)
+
+    async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
+        answer = await self._api.get_cmd(
+            self._engine,
+            self._auth,
+            self._target,
+            self._api.ContextData(),
+            *(self._variable(name) for name in names),
+            lookupMib=False,
+        )
+        return dict(_pairs(answer))
+
+    async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        at = column
+        for _ in range(MAX_QUESTIONS_PER_COLUMN):
+            pairs = _pairs(await self._next(at, min(BULK_ROWS, max_rows - len(found))))
+            if not pairs:
+                return found
+            for name, value in pairs:
+                if not name.startswith(column + ".") or value is None or len(found) >= max_rows:
+                    return found
+                if _numbers(name) <= _numbers(at):
+                    return found  # an agent that goes backwards would keep us for ever
+                found[name] = value
+                at = name
+            if len(found) >= max_rows:
+                return found
+        return found
+
+    async def _next(self, name: str, rows: int) -> Any:
+        common = (self._engine, self._auth, self._target, self._api.ContextData())
+        if self._bulk:
+            return await self._api.bulk_cmd(*common, 0, rows, self._variable(name), lookupMib=False)
+        return await self._api.next_cmd(*common, self._variable(name), lookupMib=False)
+
+    def _variable(self, name: str) -> Any:
+        return self._api.ObjectType(self._api.ObjectIdentity(name))
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in name.split("."))
+
+
+def _pairs(answer: Any) -> list[tuple[str, Value]]:
+    """Names and values of one answer. Raises Silent and BadReply."""
+    indication, status, _, variables = answer
+    if indication:
+        text = str(indication)
+        if "before timeout" in text.lower() or "timed out" in text.lower():
+            raise Silent("the SNMP agent stopped answering")
+        raise BadReply(f"SNMP: {text[:120]}")
+    if int(status) == 2:  # noSuchName: SNMPv1 says so where a table ends
+        return []
+    if int(status):
+        raise BadReply(f"SNMP: error-status {int(status)}")
+    return [(str(name), _value(value)) for name, value in variables][:256]
+
+
+def _value(value: Any) -> Value:
+    """A pysnmp object as a plain value; exceptions such as noSuchInstance are None."""
+    kind = type(value).__name__
+    if kind in ("NoSuchObject", "NoSuchInstance", "EndOfMibView", "Null"):
+        return None
+    if kind == "ObjectIdentifier" or kind == "ObjectIdentity":
+        return str(value)
+    if hasattr(value, "asOctets"):
+        return bytes(value.asOctets())[:MAX_BYTES]
+    return int(value)
