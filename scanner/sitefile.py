@@ -54,7 +54,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 # --- values ------------------------------------------------------------------------------------
 
 
-def _text(value: Any) -> str:
+def parse_text(value: Any) -> str:
     if not isinstance(value, str):
         raise refuse("expected text")
     text = value.strip()
@@ -67,8 +67,8 @@ def _text(value: Any) -> str:
     return text
 
 
-def _identifier(value: Any) -> str:
-    text = _text(value)
+def parse_identifier(value: Any) -> str:
+    text = parse_text(value)
     if not _ID.fullmatch(text):
         raise refuse(
             f"{shown(text)} cannot be an id",
@@ -78,7 +78,7 @@ def _identifier(value: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    text = _text(value)
+    text = parse_text(value)
     if not _WORD.fullmatch(text):
         raise refuse(f"{shown(text)} is not a name", "small letters, digits, '_' and '-'")
     return text
@@ -86,7 +86,7 @@ def _word(value: Any) -> str:
 
 def parse_network(value: Any) -> Network:
     """A network as the file has it; a single address is a network of one. Raises for host bits."""
-    text = _text(value)
+    text = parse_text(value)
     try:
         network = ip_network(text)
     except ValueError as error:
@@ -107,7 +107,7 @@ def parse_network(value: Any) -> Network:
 
 
 def parse_address(value: Any) -> Address:
-    text = _text(value)
+    text = parse_text(value)
     if "%" in text:
         raise refuse(f"{shown(text)} names an interface", "link-local addresses cannot be scanned")
     try:
@@ -141,7 +141,7 @@ def _usable(network: Network) -> None:
 
 
 def parse_duration(value: Any) -> timedelta:
-    text = _text(value)
+    text = parse_text(value)
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise refuse(f"{shown(text)} is not a duration", "write 90s, 15m, 4h or 30d")
@@ -157,7 +157,7 @@ def _window_duration(value: Any) -> timedelta:
 
 def parse_moment(value: Any) -> datetime:
     """A date and time, aware or not. A bare date is refused: midnight would be a guess."""
-    text = _text(value)
+    text = parse_text(value)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -182,7 +182,7 @@ def _aware_moment(value: Any) -> datetime:
 
 
 def _timezone(value: Any) -> ZoneInfo:
-    text = _text(value)
+    text = parse_text(value)
     try:
         if text not in available_timezones():
             raise ValueError(text)
@@ -224,6 +224,10 @@ def _one_or_more(value: Any) -> Any:
 def _nothing_is_empty(value: Any) -> Any:
     """`assets:` with every line below it commented out is an empty list."""
     return [] if value is None else value
+
+
+def _nothing_is_blank(value: Any) -> Any:
+    return {} if value is None else value
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -294,8 +298,10 @@ def _argument(value: Any) -> str:
     return value
 
 
-Text = Annotated[str, PlainValidator(_text)]
-Id = Annotated[str, PlainValidator(_identifier)]
+Distinct = AfterValidator(_distinct)
+
+Text = Annotated[str, PlainValidator(parse_text)]
+Id = Annotated[str, PlainValidator(parse_identifier)]
 Word = Annotated[str, PlainValidator(_word)]
 NetworkEntry = Annotated[Network, PlainValidator(parse_network)]
 AddressEntry = Annotated[Address, PlainValidator(parse_address)]
@@ -307,13 +313,14 @@ Timezone = Annotated[ZoneInfo, PlainValidator(_timezone)]
 Level = Annotated[int, AfterValidator(_level)]
 Port = Annotated[int, AfterValidator(_port)]
 AskedPort = Annotated[int, AfterValidator(_asked_port)]
+AskedPorts = Annotated[tuple[AskedPort, ...], BeforeValidator(_one_or_more), Distinct]
 UnitId = Annotated[int, AfterValidator(_unit_id)]
 SecretReference = Annotated[str, PlainValidator(_secret_reference)]
 HostKey = Annotated[str, PlainValidator(_host_key)]
 State = Annotated[str, PlainValidator(_state)]
 Argument = Annotated[str, PlainValidator(_argument)]
 Listed = BeforeValidator(_nothing_is_empty)
-Distinct = AfterValidator(_distinct)
+Keyed = BeforeValidator(_nothing_is_blank)
 
 
 # --- blocks ------------------------------------------------------------------------------------
@@ -384,8 +391,8 @@ class AssetBlock(Block):
     probes: Annotated[tuple[Word, ...], Distinct] | None = Field(
         None, description="the only probes asked on this device"
     )
-    ports: dict[Word, Annotated[tuple[AskedPort, ...], BeforeValidator(_one_or_more), Distinct]] = (
-        Field(default_factory=dict, description="ports asked instead of the probe's own")
+    ports: Annotated[dict[Word, AskedPorts], Keyed] = Field(
+        default_factory=dict, description="ports asked instead of the probe's own"
     )
     consent: Annotated[tuple[Consent, ...], Listed, Distinct] = Field(
         (), description="cleartext: credentials may go over Telnet, HTTP or SNMP v1/v2c"
@@ -451,7 +458,7 @@ class BackupsBlock(Block):
     sources: Annotated[tuple[BackupSourceBlock, ...], Listed] = Field(
         (), description="where backups of configurations and projects are kept"
     )
-    policy: dict[DeviceClass, BackupRuleBlock] = Field(
+    policy: Annotated[dict[DeviceClass, BackupRuleBlock], Keyed] = Field(
         default_factory=dict, description="per device class, how old a backup may be"
     )
 
@@ -496,14 +503,16 @@ class SiteBlock(Block):
     conduits: Annotated[tuple[ConduitBlock, ...], Listed] = Field(
         (), description="the conduits between zones"
     )
-    backups: BackupsBlock = Field(
+    backups: Annotated[BackupsBlock, Keyed] = Field(
         BackupsBlock(), description="where backups are, and how old they may be"
     )
     services: Annotated[tuple[ServiceBlock, ...], Listed] = Field(
         (), description="servers that Walkdown itself may talk to"
     )
     attestations: Text | None = Field(None, description="file with what the owner vouches for")
-    policy: PolicyBlock = Field(PolicyBlock(), description="what this site demands of its devices")
+    policy: Annotated[PolicyBlock, Keyed] = Field(
+        PolicyBlock(), description="what this site demands of its devices"
+    )
     state: State | None = Field(None, description="file or postgresql:// URL kept between runs")
     snmp_public: bool = Field(True, description="whether SNMP community public may be asked")
     notify: Annotated[tuple[Argument, ...], Listed] = Field(
