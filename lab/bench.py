@@ -1,0 +1,112 @@
+"""
+What every emulator is handed, and what it gives back: the seam between fronts and servers.
+
+An emulator module has one function `serve(bench) -> Server`. It starts a third-party server on an
+ephemeral loopback port (or answers datagrams itself) and knows nothing of fronts or plants.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import LabError
+from lab.front import Answer, Inner
+from lab.keys import Keys
+from lab.ledger import Ledger
+
+LOOPBACK = "127.0.0.1"
+QUIET = ("pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """`settings` is the service's own part of the plant file."""
+
+    device: str
+    address: str
+    protocol: str
+    port: int
+    settings: Mapping[str, Any]
+    ledger: Ledger
+    keys: Keys
+    clock: Callable[[], float]
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.settings.get(key, default)
+        if value is None:
+            raise LabError(
+                f"{self.device}: service {self.protocol} lacks {key!r} in the plant file"
+            )
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running emulator: where its TCP port is, how it answers a datagram, how it ends."""
+
+    stop: Callable[[], Awaitable[None]]
+    inner: Inner | None = None
+    answer: Answer | None = None
+
+
+class Accounts:
+    """
+    Who may log in, and when the device has had enough.
+
+    `users` maps a name to its password; with `accept_any` every pair is let in. After
+    `lockout_after` failures in a row on an account it stays locked until the lab is started anew.
+    """
+
+    def __init__(
+        self,
+        users: Mapping[str, str],
+        *,
+        ledger: Ledger,
+        service: str,
+        accept_any: bool = False,
+        lockout_after: int | None = None,
+    ) -> None:
+        self._users = dict(users)
+        self._ledger = ledger
+        self._service = service
+        self._accept_any = accept_any
+        self._lockout_after = lockout_after
+        self._failures: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, bench: Bench) -> Accounts:
+        settings = bench.settings
+        return cls(
+            {str(k): str(v) for k, v in dict(settings.get("users", {})).items()},
+            ledger=bench.ledger,
+            service=bench.protocol,
+            accept_any=bool(settings.get("accept_any", False)),
+            lockout_after=settings.get("lockout_after"),
+        )
+
+    def locked(self, user: str) -> bool:
+        return (
+            self._lockout_after is not None and self._failures.get(user, 0) >= self._lockout_after
+        )
+
+    def admits(self, user: str, password: str) -> bool:
+        good = not self.locked(user) and (
+            self._accept_any or (user in self._users and self._users[user] == password)
+        )
+        self._ledger.login(self._service, user, accepted=good)
+        if good:
+            self._failures.pop(user, None)
+        else:
+            self._failures[user] = self._failures.get(user, 0) + 1
+            if self._lockout_after is not None and self._failures[user] == self._lockout_after:
+                self._ledger.locked_out()
+        return good
+
+
+def hush() -> None:
+    """Keep the third-party servers' loggers quiet: what a client did is in the ledger."""
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,193 @@
+"""
+An SNMP agent: pysnmp's engine and command responders over a table of this device's own.
+
+Settings: `communities` (list), `versions` (subset of "1", "2c", "3"), `users` for v3
+({name: {auth, priv}}), `engine_id` (hex), `system` (descr, object_id, name, location, contact),
+`interfaces`, `entity` and `neighbours` (lists), `extra` ({oid: text}). Nothing is writable.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+from pysnmp.carrier.asyncio.dgram import udp
+from pysnmp.entity import config
+from pysnmp.entity.engine import SnmpEngine
+from pysnmp.entity.rfc3413 import cmdrsp, context
+from pysnmp.proto import rfc1902, rfc1905
+from pysnmp.smi import error
+from pysnmp.smi.instrum import AbstractMibInstrumController
+
+from lab.bench import LOOPBACK, Bench, Server
+from lab.front import ask_inner
+from lab.frames import snmp_version
+
+Oid = tuple[int, ...]
+
+SYSTEM = (1, 3, 6, 1, 2, 1, 1)
+IF_NUMBER = (1, 3, 6, 1, 2, 1, 2, 1, 0)
+IF_ENTRY = (1, 3, 6, 1, 2, 1, 2, 2, 1)
+ENT_PHYSICAL_ENTRY = (1, 3, 6, 1, 2, 1, 47, 1, 1, 1, 1)
+LLDP_REM_ENTRY = (1, 0, 8802, 1, 1, 2, 1, 4, 1, 1)
+LLDP_LOC_PORT_ENTRY = (1, 0, 8802, 1, 1, 2, 1, 3, 7, 1)
+
+
+def oid(text: str) -> Oid:
+    return tuple(int(part) for part in text.strip(".").split("."))
+
+
+def _octets(value: object) -> rfc1902.OctetString:
+    return rfc1902.OctetString(str(value).encode("utf-8"))
+
+
+def table(settings: Mapping[str, Any]) -> dict[Oid, Any]:
+    """Every instance of the agent by its OID, from the plant file's words."""
+    system = dict(settings.get("system", {}))
+    rows: dict[Oid, Any] = {
+        (*SYSTEM, 1, 0): _octets(system.get("descr", "")),
+        (*SYSTEM, 2, 0): rfc1902.ObjectIdentifier(oid(str(system.get("object_id", "0.0")))),
+        (*SYSTEM, 3, 0): rfc1902.TimeTicks(int(system.get("uptime_s", 8_640_000)) * 100),
+        (*SYSTEM, 4, 0): _octets(system.get("contact", "")),
+        (*SYSTEM, 5, 0): _octets(system.get("name", "")),
+        (*SYSTEM, 6, 0): _octets(system.get("location", "")),
+        (*SYSTEM, 7, 0): rfc1902.Integer32(int(system.get("services", 2))),
+    }
+    interfaces = list(settings.get("interfaces", ()))
+    rows[IF_NUMBER] = rfc1902.Integer32(len(interfaces))
+    for index, interface in enumerate(interfaces, start=1):
+        mac = bytes.fromhex(str(interface.get("mac", "")).replace(":", ""))
+        up = rfc1902.Integer32(1 if interface.get("up", True) else 2)
+        rows |= {
+            (*IF_ENTRY, 1, index): rfc1902.Integer32(index),
+            (*IF_ENTRY, 2, index): _octets(interface["name"]),
+            (*IF_ENTRY, 3, index): rfc1902.Integer32(6),
+            (*IF_ENTRY, 4, index): rfc1902.Integer32(1500),
+            (*IF_ENTRY, 5, index): rfc1902.Gauge32(int(interface.get("speed", 100_000_000))),
+            (*IF_ENTRY, 6, index): rfc1902.OctetString(mac),
+            (*IF_ENTRY, 7, index): rfc1902.Integer32(1),
+            (*IF_ENTRY, 8, index): up,
+        }
+    columns = {
+        "descr": 2, "vendor_type": 3, "class": 5, "name": 7, "hardware": 8, "firmware": 9,
+        "software": 10, "serial": 11, "manufacturer": 12, "model": 13,
+    }  # fmt: skip
+    for index, part in enumerate(settings.get("entity", ()), start=1):
+        for key, column in columns.items():
+            instance = (*ENT_PHYSICAL_ENTRY, column, index)
+            if key == "class":
+                rows[instance] = rfc1902.Integer32(int(part.get(key, 3)))
+            elif key == "vendor_type":
+                rows[instance] = rfc1902.ObjectIdentifier(oid(str(part.get(key, "0.0"))))
+            else:
+                rows[instance] = _octets(part.get(key, ""))
+    for index, neighbour in enumerate(settings.get("neighbours", ()), start=1):
+        port = int(neighbour["local_port"])
+        key_of_row = (0, port, index)  # lldpRemTimeMark, lldpRemLocalPortNum, lldpRemIndex
+        rows |= {
+            (*LLDP_REM_ENTRY, 4, *key_of_row): rfc1902.Integer32(4),
+            (*LLDP_REM_ENTRY, 5, *key_of_row): rfc1902.OctetString(
+                bytes.fromhex(str(neighbour["chassis_mac"]).replace(":", ""))
+            ),
+            (*LLDP_REM_ENTRY, 6, *key_of_row): rfc1902.Integer32(5),
+            (*LLDP_REM_ENTRY, 7, *key_of_row): _octets(neighbour["port_id"]),
+            (*LLDP_REM_ENTRY, 8, *key_of_row): _octets(neighbour.get("port_descr", "")),
+            (*LLDP_REM_ENTRY, 9, *key_of_row): _octets(neighbour["system_name"]),
+            (*LLDP_REM_ENTRY, 10, *key_of_row): _octets(neighbour.get("system_descr", "")),
+            (*LLDP_LOC_PORT_ENTRY, 2, port): rfc1902.Integer32(5),
+            (*LLDP_LOC_PORT_ENTRY, 3, port): _octets(f"Port {port}"),
+            (*LLDP_LOC_PORT_ENTRY, 4, port): _octets(f"Port {port}"),
+        }
+    for name, text in dict(settings.get("extra", {})).items():
+        rows[oid(str(name))] = _octets(text)
+    return rows
+
+
+class ReadOnlyTable(AbstractMibInstrumController):
+    """Instances sorted by OID; no instance can be written."""
+
+    def __init__(self, rows: Mapping[Oid, Any], *, started: float) -> None:
+        self._rows = dict(rows)
+        self._order = sorted(self._rows)
+        self._started = started
+
+    def read_variables(self, *varBinds: Any, **_context: Any) -> list[tuple[Any, Any]]:  # noqa: N803
+        return [(name, self._value(tuple(name))) for name, _ in varBinds]
+
+    def read_next_variables(self, *varBinds: Any, **_context: Any) -> list[tuple[Any, Any]]:  # noqa: N803
+        answers = []
+        for name, _ in varBinds:
+            at = bisect_right(self._order, tuple(name))
+            if at < len(self._order):
+                found = self._order[at]
+                answers.append((rfc1902.ObjectName(found), self._value(found)))
+            else:
+                answers.append((name, rfc1905.endOfMibView))
+        return answers
+
+    def write_variables(self, *varBinds: Any, **_context: Any) -> list[tuple[Any, Any]]:  # noqa: N803
+        raise error.NotWritableError(name=varBinds[0][0], idx=0)
+
+    def _value(self, name: Oid) -> Any:
+        if name == (*SYSTEM, 3, 0):
+            elapsed = int((time.monotonic() - self._started) * 100)
+            return rfc1902.TimeTicks(int(self._rows[name]) + elapsed)
+        value = self._rows.get(name)
+        if value is not None:
+            return value
+        siblings = bisect_right(self._order, name[:-1])
+        near = self._order[siblings] if siblings < len(self._order) else ()
+        return (
+            rfc1905.noSuchInstance if near[: len(name) - 1] == name[:-1] else rfc1905.noSuchObject
+        )
+
+
+async def serve(bench: Bench) -> Server:
+    settings = bench.settings
+    versions = frozenset(str(v) for v in settings.get("versions", ("1", "2c")))
+    engine_id = rfc1902.OctetString(hexValue=bench.text("engine_id"))
+    engine = SnmpEngine(snmpEngineID=engine_id)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind((LOOPBACK, 0))
+    inner = (LOOPBACK, int(sock.getsockname()[1]))
+    config.add_transport(
+        engine, udp.DOMAIN_NAME, udp.UdpAsyncioTransport().open_server_mode(sock=sock)
+    )
+    for number, community in enumerate(settings.get("communities", ())):
+        config.add_v1_system(engine, f"area-{number}", str(community))
+    for user, secrets in dict(settings.get("users", {})).items():
+        config.add_v3_user(
+            engine,
+            str(user),
+            config.USM_AUTH_HMAC96_SHA,
+            str(secrets["auth"]),
+            config.USM_PRIV_CFB128_AES,
+            str(secrets["priv"]),
+        )
+    snmp_context = context.SnmpContext(engine)
+    snmp_context.unregister_context_name(rfc1902.OctetString(b""))
+    snmp_context.register_context_name(
+        rfc1902.OctetString(b""), ReadOnlyTable(table(settings), started=time.monotonic())
+    )
+    for responder in (
+        cmdrsp.GetCommandResponder,
+        cmdrsp.NextCommandResponder,
+        cmdrsp.BulkCommandResponder,
+        cmdrsp.SetCommandResponder,
+    ):
+        responder(engine, snmp_context)
+
+    async def answer(datagram: bytes) -> bytes | None:
+        if snmp_version(datagram) not in versions:
+            return None
+        return await ask_inner(inner, datagram)
+
+    async def stop() -> None:
+        engine.close_dispatcher()
+        sock.close()
+
+    return Server(answer=answer, stop=stop)

@@ -1,0 +1,149 @@
+"""
+What the SSH emulators share: asyncssh's server with a device's accounts, keys and algorithms.
+
+Settings: `version` (the identification string after "SSH-2.0-"), `host_key` (a name; devices that
+name the same one share it), `host_key_algorithms`, `kex`, `encryption`, `mac` (lists, in order),
+`methods` ("password", "publickey", "keyboard-interactive"), `users` {name: password}, `banner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncssh
+
+from lab.bench import LOOPBACK, Accounts, Bench, Server
+
+Process = asyncssh.SSHServerProcess[str]
+Run = Callable[[Process, str], Awaitable[None]]
+
+
+class Gate(asyncssh.SSHServer):
+    """Who gets in. No key is ever right: the method is offered because real servers offer it."""
+
+    def __init__(self, accounts: Accounts, methods: frozenset[str], banner: str) -> None:
+        self._accounts = accounts
+        self._methods = methods
+        self._banner = banner
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        if self._banner and self._connection is not None:
+            self._connection.send_auth_banner(self._banner)
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return "password" in self._methods
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return self._accounts.admits(username, password)
+
+    def public_key_auth_supported(self) -> bool:
+        return "publickey" in self._methods
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return False
+
+    def kbdint_auth_supported(self) -> bool:
+        return "keyboard-interactive" in self._methods
+
+    def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        return "", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(self, username: str, responses: Any) -> bool:
+        return len(responses) == 1 and self._accounts.admits(username, str(responses[0]))
+
+
+async def serve_ssh(bench: Bench, run: Run) -> Server:
+    """Start the server; `run` gets each session, with the command of an exec or "" for a shell."""
+    settings = bench.settings
+    accounts = Accounts.of(bench)
+    methods = frozenset(str(m) for m in settings.get("methods", ("password", "publickey")))
+    banner = str(settings.get("banner", ""))
+    options: dict[str, Any] = {}
+    for key, option in (
+        ("kex", "kex_algs"),
+        ("encryption", "encryption_algs"),
+        ("mac", "mac_algs"),
+    ):
+        if key in settings:
+            options[option] = [str(name) for name in settings[key]]
+    algorithms = settings.get("host_key_algorithms", ("ssh-ed25519",))
+    name = str(settings.get("host_key", bench.device))
+    if list(algorithms) == ["ssh-rsa"]:
+        options["signature_algs"] = ["ssh-rsa"]
+
+    async def session(process: Process) -> None:
+        command = process.command or ""
+        bench.ledger.request("ssh", f"exec {command}" if command else "shell")
+        try:
+            await run(process, command)
+        except (asyncssh.Error, ConnectionError, EOFError):
+            pass
+        finally:
+            process.exit(0)
+
+    listener = await asyncssh.listen(
+        LOOPBACK,
+        0,
+        server_factory=lambda: Gate(accounts, methods, banner),
+        server_host_keys=[bench.keys.host_key(name, str(a)) for a in algorithms],
+        server_version=bench.text("version"),
+        process_factory=session,
+        line_editor=False,
+        encoding="utf-8",
+        allow_pty=True,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        sftp_factory=None,
+        allow_scp=False,
+        login_timeout=30,
+        compression_algs=None,
+        **options,
+    )
+
+    async def stop() -> None:
+        listener.close()
+        await listener.wait_closed()
+
+    return Server(inner=(LOOPBACK, listener.get_port()), stop=stop)
+
+
+async def lines(process: Process, prompt: str, greeting: str) -> Any:
+    """
+    The lines of an interactive session, with echo as a terminal gives it.
+
+    An async generator: the caller writes the output of one line, then asks for the next.
+    """
+    process.stdout.write(greeting + prompt)
+    line = ""
+    skip_newline = False
+    while chunk := await process.stdin.read(4096):
+        for char in chunk:
+            if char == "\n" and skip_newline:
+                skip_newline = False
+                continue
+            skip_newline = char == "\r"
+            if char in "\r\n":
+                process.stdout.write("\r\n")
+                yield line
+                line = ""
+                process.stdout.write(prompt)
+            elif char == "\x03":
+                line = ""
+                process.stdout.write("^C\r\n" + prompt)
+            elif char == "\x04" and not line:
+                return
+            elif char in "\x08\x7f":
+                if line:
+                    line = line[:-1]
+                    process.stdout.write("\b \b")
+            elif char.isprintable():
+                line += char
+                process.stdout.write(char)

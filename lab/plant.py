@@ -1,0 +1,214 @@
+"""
+A plant as data: its zones, devices and services, and the truth that a scan is measured against.
+
+`load` reads plants/NAME.yaml (or any path) into frozen values; a plant file with a mistake gives
+a LabError that names the device. Services keep their settings as a mapping: each emulator
+documents its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lab.errors import LabError
+from lab.ledger import CAUSES, Frailty
+
+PLANTS = Path(__file__).parent / "plants"
+
+STANDARD_PORTS: Mapping[str, int] = {
+    "modbus": 502, "s7": 102, "enip": 44818, "snmp": 161,
+    "http": 80, "https": 443, "ssh": 22, "telnet": 23,
+}  # fmt: skip
+TRANSPORTS: Mapping[str, tuple[str, ...]] = {"snmp": ("udp",), "enip": ("tcp", "udp")}
+HIGH_PORT_OFFSET = 20_000
+"""Added to every port where low ports are not free to an ordinary user."""
+
+PRESENCES = frozenset(
+    {
+        "declared_and_seen",
+        "declared_and_silent",
+        "seen_and_undeclared",
+        "identity_differs",
+        "declared_without_address",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One protocol on one standard port. `emulator` names the kind in lab.devices."""
+
+    protocol: str
+    emulator: str
+    port: int
+    transports: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """
+    What a right assessment says of one device.
+
+    `identity` maps a field to its equally good readings; `optional` fields may be missing from
+    the assessment. `device_classes` empty: the class cannot be told. `findings` are ids of the
+    checks that fail, complete.
+    """
+
+    identity: Mapping[str, tuple[str, ...]]
+    optional: frozenset[str]
+    device_classes: tuple[str, ...]
+    presence: str
+    findings: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """`declared` None: not on the plant's own list. `backup` None: nobody saves it."""
+
+    name: str
+    zone: str
+    address: str | None
+    note: str
+    declared: Mapping[str, Any] | None
+    backup: Mapping[str, Any] | None
+    frailty: Frailty
+    services: tuple[Service, ...]
+    truth: Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    name: str
+    site: str
+    zones: tuple[Mapping[str, Any], ...]
+    conduits: tuple[Mapping[str, Any], ...]
+    policy: Mapping[str, Any]
+    backups: Mapping[str, Any]
+    attestations: tuple[Mapping[str, Any], ...]
+    documents: Mapping[str, str]
+    devices: tuple[Device, ...]
+    shared_findings: tuple[Mapping[str, Any], ...] = field(default=())
+    """{check, devices}: findings of the whole site that name several devices."""
+    conduit_findings: tuple[Mapping[str, Any], ...] = field(default=())
+    """{check, conduit}."""
+    levels: tuple[Mapping[str, Any], ...] = field(default=())
+    """{zone, fr, at_least}: lower bounds that SL-A low has to reach."""
+
+    def device(self, name: str) -> Device:
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise LabError(f"plant {self.name} has no device {name!r}")
+
+
+def names() -> tuple[str, ...]:
+    """The plants that ship with Walkdown."""
+    return tuple(sorted(path.stem for path in PLANTS.glob("*.yaml")))
+
+
+def load(name: str | Path) -> Plant:
+    """A shipped plant by name, or a plant file by path. Raises LabError."""
+    path = name if isinstance(name, Path) else PLANTS / f"{name}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        known = ", ".join(names())
+        raise LabError(f"there is no plant {str(name)!r}; shipped plants: {known}") from error
+    try:
+        raw = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise LabError(f"{path.name} is not valid YAML: {error}") from error
+    try:
+        return _plant(raw, path.stem)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LabError(f"{path.name}: {type(error).__name__} {error}") from error
+
+
+def _plant(raw: Mapping[str, Any], name: str) -> Plant:
+    truth = raw.get("truth", {})
+    devices = tuple(_device(entry) for entry in raw["devices"])
+    seen: set[str] = set()
+    for device in devices:
+        for key in (device.name, device.address):
+            if key is not None and key in seen:
+                raise LabError(f"{device.name}: {key} is given twice in the plant file")
+            seen.update({key} if key else ())
+    return Plant(
+        name=str(raw.get("plant", name)),
+        site=str(raw["site"]),
+        zones=tuple(raw["zones"]),
+        conduits=tuple(raw.get("conduits", ())),
+        policy=raw.get("policy", {}),
+        backups=raw.get("backups", {}),
+        attestations=tuple(raw.get("attestations", ())),
+        documents={str(k): str(v) for k, v in raw.get("documents", {}).items()},
+        devices=devices,
+        shared_findings=tuple(truth.get("shared", ())),
+        conduit_findings=tuple(truth.get("conduits", ())),
+        levels=tuple(truth.get("levels", ())),
+    )
+
+
+def _device(raw: Mapping[str, Any]) -> Device:
+    name = str(raw["name"])
+    presence = str(raw.get("presence", "declared_and_seen"))
+    if presence not in PRESENCES:
+        raise LabError(f"{name}: unknown presence {presence!r}")
+    truth = raw["truth"]
+    classes = truth.get("class", ())
+    return Device(
+        name=name,
+        zone=str(raw["zone"]),
+        address=None if raw.get("address") is None else str(raw["address"]),
+        note=str(raw.get("note", "")),
+        declared=raw.get("declared"),
+        backup=raw.get("backup"),
+        frailty=_frailty(name, raw.get("frailty", {})),
+        services=tuple(_service(entry) for entry in raw.get("services", ())),
+        truth=Truth(
+            identity={
+                str(key): tuple(str(v) for v in _several(value))
+                for key, value in truth.get("identity", {}).items()
+            },
+            optional=frozenset(truth.get("optional", ())),
+            device_classes=tuple(str(c) for c in _several(classes)),
+            presence=presence,
+            findings=frozenset(truth.get("findings", ())),
+        ),
+    )
+
+
+def _frailty(name: str, raw: Mapping[str, Any]) -> Frailty:
+    causes = frozenset(raw.get("dies_of", ()))
+    if unknown := causes - CAUSES:
+        raise LabError(f"{name}: a device cannot die of {', '.join(sorted(unknown))}")
+    return Frailty(
+        dies_of=causes,
+        max_requests_per_s=int(raw.get("max_requests_per_s", 1_000_000)),
+        min_reconnect_s=float(raw.get("min_reconnect_s", 0.0)),
+    )
+
+
+def _service(raw: Mapping[str, Any]) -> Service:
+    settings = dict(raw)
+    protocol = str(settings.pop("protocol"))
+    emulator = str(settings.pop("emulator", protocol))
+    port = int(settings.pop("port", STANDARD_PORTS[protocol]))
+    return Service(
+        protocol=protocol,
+        emulator=emulator,
+        port=port,
+        transports=TRANSPORTS.get(protocol, ("tcp",)),
+        settings=settings,
+    )
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)

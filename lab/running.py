@@ -1,0 +1,212 @@
+"""A plant's emulators in this process: start them, know their ports and keys, stop them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lab import devices
+from lab.bench import Bench, Server, hush
+from lab.errors import LabError
+from lab.front import TcpFront, UdpFront
+from lab.keys import Keys
+from lab.ledger import Ledger, totals, write_json
+from lab.plant import HIGH_PORT_OFFSET, Device, Plant, Service
+
+SAVE_EVERY_S = 0.25
+"""Changed ledgers are written at most this often, and once more at the end."""
+
+_PORT_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+def port_offset(*, user_id: int, lowest_free: int) -> int:
+    """0 where the standard ports can be had, else what is added to all of them."""
+    return 0 if user_id == 0 or lowest_free <= 22 else HIGH_PORT_OFFSET
+
+
+def lowest_free_port() -> int:
+    """The first port that an ordinary user may listen on."""
+    try:
+        return int(_PORT_START.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class RunningPlant:
+    """A started plant. `ledgers` are live; `host_keys` are fingerprints by device name."""
+
+    plant: Plant
+    directory: Path
+    base_port_offset: int
+    ledgers: Mapping[str, Ledger]
+    host_keys: Mapping[str, str]
+    _stack: AsyncExitStack
+    _saver: _Saver
+
+    def port(self, device: str, protocol: str) -> int:
+        for service in self.plant.device(device).services:
+            if service.protocol == protocol:
+                return service.port + self.base_port_offset
+        raise LabError(f"{device} does not speak {protocol}")
+
+    def save(self) -> None:
+        """Write the ledgers now."""
+        self._saver.save()
+
+    async def stop(self) -> None:
+        """End all servers and write the last ledgers."""
+        await self._stack.aclose()
+        self._saver.save()
+
+
+class _Saver:
+    """Writes changed ledgers to DIRECTORY/ledgers/, and the plant's totals beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._changed: set[str] = set()
+        self.ledgers: dict[str, Ledger] = {}
+
+    def mark(self, device: str) -> None:
+        self._changed.add(device)
+
+    def save(self) -> None:
+        if not self._changed:
+            return
+        changed, self._changed = self._changed, set()
+        for name in changed:
+            write_json(self._folder / f"{name}.json", self.ledgers[name].as_dict())
+        write_json(
+            self._folder / "totals.json", totals([each.as_dict() for each in self.ledgers.values()])
+        )
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            self.save()
+
+
+async def start(
+    plant: Plant,
+    directory: Path,
+    *,
+    now: datetime,
+    base_port_offset: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> RunningPlant:
+    """
+    Start every emulator of `plant` in this event loop, each behind its front.
+
+    `now` dates the certificates. `base_port_offset` is added to all ports. Ledgers go to
+    `directory`/ledgers. Raises LabError when a port cannot be had; nothing stays started then.
+    """
+    hush()
+    saver = _Saver(directory / "ledgers")
+    keys = Keys(now)
+    async with AsyncExitStack() as stack:
+        for device in plant.devices:
+            if device.address is None:
+                continue
+            ledger = Ledger(
+                device.name,
+                device.address,
+                clock=clock,
+                frailty=device.frailty,
+                changed=lambda name=device.name: saver.mark(name),
+            )
+            saver.ledgers[device.name] = ledger
+            saver.mark(device.name)
+            for service in device.services:
+                await _start_service(stack, device, service, ledger, keys, base_port_offset, clock)
+        saver.save()
+        task = asyncio.create_task(saver.run())
+        stack.push_async_callback(_cancel, task)
+        kept = stack.pop_all()
+    return RunningPlant(
+        plant=plant,
+        directory=directory,
+        base_port_offset=base_port_offset,
+        ledgers=saver.ledgers,
+        host_keys=_host_keys(plant, keys),
+        _stack=kept,
+        _saver=saver,
+    )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _start_service(
+    stack: AsyncExitStack,
+    device: Device,
+    service: Service,
+    ledger: Ledger,
+    keys: Keys,
+    offset: int,
+    clock: Callable[[], float],
+) -> None:
+    address = device.address
+    kind = devices.KINDS.get(service.emulator)
+    if kind is None or address is None:
+        raise LabError(f"{device.name}: there is no emulator {service.emulator!r}")
+    port = service.port + offset
+    server: Server = await kind(
+        Bench(
+            device=device.name,
+            address=address,
+            protocol=service.protocol,
+            port=port,
+            settings=service.settings,
+            ledger=ledger,
+            keys=keys,
+            clock=clock,
+        )
+    )
+    stack.push_async_callback(server.stop)
+    fronts: list[TcpFront | UdpFront] = []
+    if "tcp" in service.transports:
+        if server.inner is None:
+            raise LabError(f"{device.name}: {service.emulator} has no TCP side")
+        fronts.append(
+            TcpFront(
+                ledger=ledger,
+                protocol=service.protocol,
+                address=address,
+                port=port,
+                inner=server.inner,
+            )
+        )
+    if "udp" in service.transports:
+        if server.answer is None:
+            raise LabError(f"{device.name}: {service.emulator} has no UDP side")
+        fronts.append(
+            UdpFront(
+                ledger=ledger,
+                protocol=service.protocol,
+                address=address,
+                port=port,
+                answer=server.answer,
+            )
+        )
+    for front in fronts:
+        front.start()
+        stack.push_async_callback(front.stop)
+
+
+def _host_keys(plant: Plant, keys: Keys) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for device in plant.devices:
+        for service in device.services:
+            if service.protocol == "ssh":
+                name = str(service.settings.get("host_key", device.name))
+                algorithm = str(service.settings.get("host_key_algorithms", ("ssh-ed25519",))[0])
+                found[device.name] = keys.host_key(name, algorithm).get_fingerprint("sha256")
+    return found
