@@ -210,8 +210,10 @@ def permission(site: Permitted, zone_id: str, now: datetime) -> Permission:
 def _opening(window: Window, start: datetime) -> tuple[datetime, datetime] | None:
     """One opening in UTC; None when a clock change leaves nothing of it."""
     opens = start.replace(tzinfo=window.timezone).astimezone(UTC)
-    by_clock = (start + window.duration).replace(tzinfo=window.timezone).astimezone(UTC)
-    closes = min(opens + window.duration, by_clock)
+    by_clock = (start + window.duration).replace(tzinfo=window.timezone)
+    # a wall-clock end that the clock shows twice, or skips, has two readings: the earlier holds
+    ends = (by_clock.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    closes = min(opens + window.duration, *ends)
     return (opens, closes) if opens < closes else None
 
 
