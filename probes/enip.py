@@ -27,17 +27,19 @@ Source: ODVA, The CIP Networks Library, volume 2, section 2-4.2 (ListIdentity) a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
 from scanner.clients import cip as client
-from scanner.errors import BadReply
+from scanner.errors import BadReply, WireError
 from scanner.facts import CipAccess, DeviceIdentity, Fact
 from scanner.model import Tier, Transport
 from scanner.spec import Probe, Question, Session
 
 LIST_IDENTITY: Final = 0x0063
+UNREGISTER_SESSION: Final = 0x0066
 IDENTITY_ITEM: Final = 0x000C
 
 HEADER: Final = 24
@@ -92,9 +94,15 @@ def encode_list_identity() -> bytes:
     return LIST_IDENTITY.to_bytes(2, "little") + bytes(22)
 
 
-def datagram_length(datagram: bytes) -> int:
-    """One datagram is one reply."""
-    return len(datagram)
+def encode_unregister_session(*, session: int) -> bytes:
+    """`6600`, length 0, session (4), then status, sender context and options, all zero."""
+    head = UNREGISTER_SESSION.to_bytes(2, "little") + bytes(2)
+    return head + session.to_bytes(4, "little") + bytes(16)
+
+
+def datagram_length(datagram: bytes) -> int | None:
+    """One datagram is one reply; an empty one is none."""
+    return len(datagram) or None
 
 
 def reply_length(buffer: bytes) -> int | None:
@@ -221,18 +229,28 @@ async def run_tcp(session: Session) -> tuple[Fact, ...]:
 
 
 async def run_read(session: Session) -> tuple[Fact, ...]:
-    """All attributes of the identity object, read by pycomm3. Raises Withheld, WireError."""
+    """
+    All attributes of the identity object, read by pycomm3. Raises Withheld, WireError.
+
+    The session is given back here, on the same connection: a worker that ends with its last frame
+    could be gone before the relay has passed it on.
+    """
     async with session.relay() as (host, port):
-        attributes = await client.read_identity_object(host, port)
-    return facts(decode_identity(attributes))
+        answer = await client.read_identity_object(host, port)
+    goodbye = encode_unregister_session(session=answer.session)
+    with suppress(WireError):  # the device was quicker
+        await session.exchange(goodbye, None, label=_LABEL_UNREGISTER)
+    if answer.refused is not None:
+        raise BadReply(f"the identity object was refused: {answer.refused}")
+    return facts(decode_identity(answer.attributes))
 
 
 _LABEL: Final = "ListIdentity"
+_LABEL_UNREGISTER: Final = "UnRegisterSession"
 _REGISTER: Final = bytes.fromhex("65000400000000000000000000000000000000000000000001000000")
 _SEND_RR_DATA: Final = bytes.fromhex(
     "6f0016000100000000000000000000000000000000000000000000000a00020000000000b2000600010220012401"
 )
-_UNREGISTER: Final = bytes.fromhex("660000000100000000000000000000000000000000000000")
 
 PROBE = Probe(
     name="enip",
@@ -245,7 +263,6 @@ PROBE = Probe(
         Question(
             label=_LABEL,
             sample=encode_list_identity(),
-            packets=2,  # a lost datagram is sent once more
             trace="one or two datagrams in the Ethernet counters; no session, no log entry",
         ),
     ),
@@ -289,7 +306,7 @@ READ_PROBE = Probe(
             sample=_SEND_RR_DATA,
             trace="one unconnected message in the message router's counters",
         ),
-        Question(label="UnRegisterSession", sample=_UNREGISTER),
+        Question(label=_LABEL_UNREGISTER, sample=encode_unregister_session(session=1)),
     ),
     needs=frozenset({"answered"}),
     for_controllers=True,

@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -36,12 +37,23 @@ def vendor_name(vendor_id: int) -> str | None:
     return None if not name or name.casefold().startswith("reserved") else str(name)
 
 
-async def read_identity_object(host: str, port: int, *, deadline_s: float = 20.0) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityAnswer:
     """
-    The reply data of Get_Attributes_All on instance 1 of class 1.
+    The reply data of Get_Attributes_All on instance 1 of class 1, or in words why it was refused.
 
+    `session` is the registered session; it is the caller's to give back.
+    """
+
+    session: int
+    attributes: bytes = b""
+    refused: str | None = None
+
+
+async def read_identity_object(host: str, port: int, *, deadline_s: float = 20.0) -> IdentityAnswer:
+    """
     Raises Silent when the deadline came first (the worker is dead when this returns), Closed when
-    the conversation broke off, BadReply when the device refused the service.
+    the conversation broke off, BadReply when what came was no reply.
     """
     command = (sys.executable, "-I", "-m", "scanner.clients.cip_worker", host, str(port))
     with tripwire.grant_process():
@@ -60,7 +72,7 @@ async def read_identity_object(host: str, port: int, *, deadline_s: float = 20.0
         raise Silent(f"pycomm3 had no answer in {deadline_s:g} s and was killed") from None
     finally:
         await _end(worker)
-    return _attributes(output)
+    return _decode(output)
 
 
 async def _end(worker: asyncio.subprocess.Process) -> None:
@@ -76,16 +88,20 @@ async def _end(worker: asyncio.subprocess.Process) -> None:
         raise
 
 
-def _attributes(output: bytes) -> bytes:
+def _decode(output: bytes) -> IdentityAnswer:
     try:
         answer = json.loads(output)
-        if "attributes" in answer:
-            return bytes.fromhex(answer["attributes"])
+        if "error" not in answer:
+            return IdentityAnswer(
+                session=int(answer["session"]),
+                attributes=bytes.fromhex(answer.get("attributes", "")),
+                refused=answer.get("refused"),
+            )
         kind, text = str(answer["error"]), str(answer["text"])
     except (ValueError, KeyError, TypeError) as error:
         raise ToolBug(f"the worker said {output[:80]!r}") from error
-    if kind == "refused":
-        raise BadReply(f"the identity object was refused: {text}")
     if kind == "closed":
         raise Closed(f"pycomm3: {text}")
+    if kind == "garbled":
+        raise BadReply(f"pycomm3: {text}")
     raise ToolBug(f"the worker failed: {text}")

@@ -3,8 +3,9 @@ The process in which pycomm3 runs: `python -m scanner.clients.cip_worker HOST PO
 
 pycomm3 never returns when its peer closes in the middle of a frame, so it runs where it can be
 killed. HOST and PORT are the relay's; the tripwire is armed before anything else and grants only
-them. The answer is one line of JSON on standard output: `{"attributes": hex}`, or
-`{"error": kind, "text": …}` with the kinds "refused" (the device said no), "closed" and "bug".
+them. The answer is one line of JSON on standard output: `{"session": number, "attributes": hex}`,
+with "refused" instead of "attributes" when the device said no, or `{"error": kind, "text": words}`
+with the kinds "closed", "garbled" and "bug".
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import sys
 from ipaddress import ip_address
 
 from scanner import tripwire
+from scanner.errors import ToolBug
 
 GET_ATTRIBUTES_ALL = 0x01
 IDENTITY_CLASS = 0x01
 SOCKET_TIMEOUT_S = 5.0
 
 
-def read_identity_object(host: str, port: int) -> dict[str, str]:
+def read_identity_object(host: str, port: int) -> dict[str, str | int]:
     """
-    Register a session, read the identity object with one unconnected request, unregister.
+    Register a session and read the identity object with one unconnected request.
 
     `route_path=False` keeps pycomm3 from appending an empty route, `connected=False` from opening a
-    connection.
+    connection. The session is left registered: the caller gives it back on the same connection,
+    where that frame cannot be lost.
     """
     from pycomm3 import CIPDriver
     from pycomm3.exceptions import PycommError
@@ -35,25 +38,30 @@ def read_identity_object(host: str, port: int) -> dict[str, str]:
     driver.socket_timeout = SOCKET_TIMEOUT_S
     try:
         if not driver.open():  # type: ignore[no-untyped-call]  # pycomm3 has few annotations
-            return {"error": "refused", "text": "RegisterSession was refused"}
-        try:
-            answer = driver.generic_message(
-                service=GET_ATTRIBUTES_ALL,
-                class_code=IDENTITY_CLASS,
-                instance=1,
-                connected=False,
-                route_path=False,
-            )
-        finally:
-            driver.close()  # type: ignore[no-untyped-call]  # pycomm3 has few annotations
+            return {"error": "closed", "text": "RegisterSession was refused"}
+        session = driver._session
+        answer = driver.generic_message(
+            service=GET_ATTRIBUTES_ALL,
+            class_code=IDENTITY_CLASS,
+            instance=1,
+            connected=False,
+            route_path=False,
+        )
     except PycommError as error:
         return {"error": "closed", "text": str(error)[:200]}
+    except ToolBug as error:
+        return {"error": "bug", "text": str(error)[:200]}
+    except Exception as error:  # what the decoders of pycomm3 raise on nonsense is not documented
+        return {"error": "garbled", "text": f"{type(error).__name__}: {error}"[:200]}
+    finally:
+        driver._session = 0  # without one, close() sends nothing
+        driver.close()  # type: ignore[no-untyped-call]  # pycomm3 has few annotations
     if answer.error or not isinstance(answer.value, bytes):
-        return {"error": "refused", "text": str(answer.error)[:200]}
-    return {"attributes": answer.value[:512].hex()}
+        return {"session": session, "refused": str(answer.error)[:200]}
+    return {"session": session, "attributes": answer.value[:512].hex()}
 
 
-def main(arguments: list[str]) -> dict[str, str]:
+def main(arguments: list[str]) -> dict[str, str | int]:
     """Refuses any address but a loopback one: a worker reaches its relay and nobody else."""
     host, port = str(ip_address(arguments[0])), int(arguments[1])
     if not ip_address(host).is_loopback:
