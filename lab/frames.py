@@ -37,6 +37,7 @@ SNMP_PDUS = {
     0xA7: "Trap",
     0xA8: "Report",
 }
+SNMP_READS = frozenset({0xA0, 0xA1, 0xA5})
 HTTP_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"TRACE ")
 
 
@@ -87,7 +88,7 @@ def _modbus(frame: bytes) -> Seen:
     return Seen(kind="request", function=str(function), write=function not in MODBUS_READS)
 
 
-def _modbus_length(data: bytes) -> int | None | str:
+def _modbus_length(data: bytes) -> int | str | None:
     """Length of the first frame, None when more is needed, or what is wrong with it."""
     if len(data) >= 4 and data[2:4] != b"\0\0":
         return "foreign"
@@ -99,7 +100,7 @@ def _modbus_length(data: bytes) -> int | None | str:
     return 6 + length if len(data) >= 6 + length else None
 
 
-def _tpkt_length(data: bytes) -> int | None | str:
+def _tpkt_length(data: bytes) -> int | str | None:
     if data[:1] != b"\x03" or (len(data) > 1 and data[1] != 0):
         return "foreign"
     if len(data) < 4:
@@ -141,7 +142,7 @@ def _s7(frame: bytes) -> Seen:
     return Seen(kind="request", function=f"rosctr {pdu[1]}", write=True)
 
 
-def _enip_length(data: bytes) -> int | None | str:
+def _enip_length(data: bytes) -> int | str | None:
     if len(data) >= 2 and int.from_bytes(data[:2], "little") not in ENIP_COMMANDS:
         return "foreign" if guess(data) != "unknown" else "unknown command"
     if len(data) < 24:
@@ -177,7 +178,7 @@ def _enip(frame: bytes) -> Seen:
 
 # --- streams -----------------------------------------------------------------------------------
 
-_BINARY: dict[str, tuple[Callable[[bytes], int | None | str], Callable[[bytes], Seen]]] = {
+_BINARY: dict[str, tuple[Callable[[bytes], int | str | None], Callable[[bytes], Seen]]] = {
     "modbus": (_modbus_length, _modbus),
     "s7": (_tpkt_length, _s7),
     "enip": (_enip_length, _enip),
@@ -287,7 +288,7 @@ def _snmp(data: bytes) -> Seen:
         if pdu is None:
             return Seen(kind="malformed", function="truncated")
         name = SNMP_PDUS.get(pdu[0], f"PDU {pdu[0]:#04x}")
-        return Seen(kind="request", function=f"v{version} {name}", write=pdu[0] not in (0xA0, 0xA1, 0xA5))  # fmt: skip
+        return Seen(kind="request", function=f"v{version} {name}", write=pdu[0] not in SNMP_READS)
     parameters = _ber(data, second[2])
     scoped = _ber(data, parameters[2]) if parameters else None
     if scoped is None:
@@ -302,7 +303,7 @@ def _snmp(data: bytes) -> Seen:
         at = element[2]
     tag = data[at] if at < len(data) else 0
     name = SNMP_PDUS.get(tag, f"PDU {tag:#04x}")
-    return Seen(kind="request", function=f"v3 {name}", write=tag not in (0xA0, 0xA1, 0xA5))
+    return Seen(kind="request", function=f"v3 {name}", write=tag not in SNMP_READS)
 
 
 def classify_datagram(protocol: str, data: bytes) -> Seen:

@@ -14,6 +14,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from lab.errors import LabError
 from lab.frames import Stream, classify_datagram, is_framed
@@ -104,7 +105,7 @@ class TcpFront:
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = self.ledger.opened(
-                self.port, self.protocol, lambda sock=client: ended_by_peer(sock)
+                self.port, self.protocol, partial(ended_by_peer, client)
             )
             self._spawn(self._serve(client, connection))
 

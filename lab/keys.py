@@ -54,7 +54,7 @@ class Keys:
             case "good" | "expired":
                 key = ec.generate_private_key(ec.SECP256R1())
             case "small_key":
-                key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+                key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - planted
             case "old_versions":
                 key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             case _:

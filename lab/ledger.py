@@ -9,13 +9,14 @@ report, the ledger counts. Times come from the clock given.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-CAUSES = frozenset({"second_connection", "burst", "half_open", "reset", "foreign", "malformed", "write"})  # fmt: skip
+CAUSES = frozenset(
+    {"second_connection", "burst", "half_open", "reset", "foreign", "malformed", "write"}
+)
 """
 What a fragile device can die of.
 
@@ -283,4 +284,4 @@ def write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)

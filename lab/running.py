@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from lab import devices
@@ -35,6 +37,12 @@ def lowest_free_port() -> int:
         return int(_PORT_START.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return 1024
+
+
+def default_offset() -> int:
+    """What `start` adds to the ports when it is not told: root or a low limit gives 0."""
+    user_id = os.geteuid() if hasattr(os, "geteuid") else 0  # elsewhere no port is reserved
+    return port_offset(user_id=user_id, lowest_free=lowest_free_port())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,16 +105,18 @@ async def start(
     directory: Path,
     *,
     now: datetime,
-    base_port_offset: int = 0,
+    base_port_offset: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunningPlant:
     """
     Start every emulator of `plant` in this event loop, each behind its front.
 
-    `now` dates the certificates. `base_port_offset` is added to all ports. Ledgers go to
-    `directory`/ledgers. Raises LabError when a port cannot be had; nothing stays started then.
+    `now` dates the certificates. `base_port_offset` is added to all ports; None: 0 where the
+    standard ports are free to us, else 20,000. Ledgers go to `directory`/ledgers. Raises LabError
+    when a port cannot be had; nothing stays started then.
     """
     hush()
+    offset = default_offset() if base_port_offset is None else base_port_offset
     saver = _Saver(directory / "ledgers")
     keys = Keys(now)
     async with AsyncExitStack() as stack:
@@ -118,12 +128,12 @@ async def start(
                 device.address,
                 clock=clock,
                 frailty=device.frailty,
-                changed=lambda name=device.name: saver.mark(name),
+                changed=partial(saver.mark, device.name),
             )
             saver.ledgers[device.name] = ledger
             saver.mark(device.name)
             for service in device.services:
-                await _start_service(stack, device, service, ledger, keys, base_port_offset, clock)
+                await _start_service(stack, device, service, ledger, keys, offset, clock)
         saver.save()
         task = asyncio.create_task(saver.run())
         stack.push_async_callback(_cancel, task)
@@ -131,7 +141,7 @@ async def start(
     return RunningPlant(
         plant=plant,
         directory=directory,
-        base_port_offset=base_port_offset,
+        base_port_offset=offset,
         ledgers=saver.ledgers,
         host_keys=_host_keys(plant, keys),
         _stack=kept,

@@ -246,8 +246,8 @@ def _write_attestations(plant: Plant, directory: Path, *, now: datetime) -> None
             }
         )
     head = (
-        "# What the owner of the simulated plant vouches for. An entry counts until it expires and\n"
-        "# while its document has this SHA-256.\n"
+        "# What the owner of the simulated plant vouches for. An entry counts until it expires,\n"
+        "# and while its document has this SHA-256.\n"
     )
     (directory / "attestations.yaml").write_text(head + _block(entries), encoding="utf-8")
 

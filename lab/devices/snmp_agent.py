@@ -14,17 +14,18 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from pysnmp.carrier.asyncio.dgram import udp
-from pysnmp.entity import config
-from pysnmp.entity.engine import SnmpEngine
-from pysnmp.entity.rfc3413 import cmdrsp, context
-from pysnmp.proto import rfc1902, rfc1905
-from pysnmp.smi import error
-from pysnmp.smi.instrum import AbstractMibInstrumController
+# pysnmp ships no type hints
+from pysnmp.carrier.asyncio.dgram import udp  # type: ignore[import-untyped]
+from pysnmp.entity import config  # type: ignore[import-untyped]
+from pysnmp.entity.engine import SnmpEngine  # type: ignore[import-untyped]
+from pysnmp.entity.rfc3413 import cmdrsp, context  # type: ignore[import-untyped]
+from pysnmp.proto import rfc1902, rfc1905  # type: ignore[import-untyped]
+from pysnmp.smi import error  # type: ignore[import-untyped]
+from pysnmp.smi.instrum import AbstractMibInstrumController  # type: ignore[import-untyped]
 
 from lab.bench import LOOPBACK, Bench, Server
-from lab.front import ask_inner
 from lab.frames import snmp_version
+from lab.front import ask_inner
 
 Oid = tuple[int, ...]
 
@@ -106,7 +107,7 @@ def table(settings: Mapping[str, Any]) -> dict[Oid, Any]:
     return rows
 
 
-class ReadOnlyTable(AbstractMibInstrumController):
+class ReadOnlyTable(AbstractMibInstrumController):  # type: ignore[misc]
     """Instances sorted by OID; no instance can be written."""
 
     def __init__(self, rows: Mapping[Oid, Any], *, started: float) -> None:
