@@ -16,10 +16,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
-from time import monotonic
+from threading import Event
 
 import paramiko
+from paramiko.auth_handler import AuthHandler
 from paramiko.ssh_exception import (
     AuthenticationException,
     BadAuthenticationType,
@@ -89,6 +91,25 @@ def quiet_logger() -> str:
     return QUIET
 
 
+class _OneServiceRequest(AuthHandler):
+    """
+    paramiko repeats the service request before every authentication; strict servers hang up on
+    the second. This one asks once per connection (RFC 4253 section 10) and goes on from there.
+    """
+
+    _requested = False
+
+    def _request_auth(self) -> None:
+        if not self._requested:
+            self._requested = True
+            super()._request_auth()  # type: ignore[misc]  # internal, so the stubs leave it out
+            return
+        accepted = paramiko.Message()
+        accepted.add_string("ssh-userauth")
+        accepted.rewind()
+        self._parse_service_accept(accepted)  # type: ignore[attr-defined]  # as above
+
+
 class SshConnection:
     """Steps in order: handshake, auth_none, auth_password, run, close. Not shared by threads."""
 
@@ -97,6 +118,7 @@ class SshConnection:
         self._timeout_s = timeout_s
         with translated():
             self._transport = paramiko.Transport(sock)
+        self._login = _OneServiceRequest(self._transport)
         self._transport.set_log_channel(quiet_logger())
         self._transport.local_version = IDENTIFICATION
         self._transport.banner_timeout = timeout_s
@@ -108,12 +130,14 @@ class SshConnection:
         """Key exchange; the server has then proved that it holds this key. Raises WireError."""
         with translated():
             self._transport.start_client(timeout=3 * self._timeout_s)
-            return server_key(self._transport.get_remote_server_key())
+            key = server_key(self._transport.get_remote_server_key())
+            self._transport.auth_handler = self._login
+        return key
 
     def auth_none(self, user: str) -> AuthAnswer:
         """RFC 4252 section 5.2: the request that lists the methods. Raises WireError."""
         self._judge(b"auth none")
-        return self._answer(lambda: self._transport.auth_none(user))
+        return self._answer(partial(self._login.auth_none, user))
 
     def auth_password(
         self, user: str, secret: Secret, *, operator: bool, methods: Sequence[str]
@@ -136,15 +160,19 @@ class SshConnection:
                     raise SSHException("not a password prompt")
                 return [secret.reveal()]
 
-            return self._answer(lambda: self._transport.auth_interactive(user, respond))
+            return self._answer(partial(self._login.auth_interactive, user, respond))
         return self._answer(
-            lambda: self._transport.auth_password(user, secret.reveal(), fallback=False)
+            lambda answered: self._login.auth_password(user, secret.reveal(), answered)
         )
 
-    def _answer(self, request: Callable[[], list[str]]) -> AuthAnswer:
+    def _answer(self, request: Callable[[Event], None]) -> AuthAnswer:
         with translated():
+            if not self._transport.is_active():
+                raise Closed("the device closed the SSH connection")
+            answered = Event()
             try:
-                more = request()
+                request(answered)
+                more = self._login.wait_for_response(answered)
             except BadAuthenticationType as error:
                 return self._rejected(error.allowed_types)
             except AuthenticationException as error:
@@ -168,19 +196,21 @@ class SshConnection:
         return printable(text)[:TEXT_MAX] if text else None
 
     def run(self, platform: str, command: str) -> CommandResult:
-        """One command in one session channel, without a terminal. Raises WireError."""
+        """
+        One command in one session channel, without a terminal. Bounded in size here; in time by
+        `Session.blocking`, which breaks the connection. Raises WireError.
+        """
         self._judge(f"exec {platform} {command}".encode())
-        end = monotonic() + 4 * self._timeout_s
         with translated():
             channel = self._transport.open_session(timeout=2 * self._timeout_s)
             try:
                 channel.settimeout(2 * self._timeout_s)
                 channel.exec_command(command)
-                stdout, whole = _read(channel, end)
+                stdout, whole = _read(channel)
                 stderr = b""
                 while channel.recv_stderr_ready() and len(stderr) < TEXT_MAX:
                     stderr += channel.recv_stderr(TEXT_MAX)
-                told = channel.status_event.wait(max(0.0, min(1.0, end - monotonic())))
+                told = channel.status_event.wait(1.0)
                 status = channel.recv_exit_status() if told else -1
             finally:
                 channel.close()
@@ -197,17 +227,14 @@ class SshConnection:
         self._transport.close()
 
 
-def _read(channel: paramiko.Channel, end: float) -> tuple[bytes, bool]:
-    """Everything on stdout until its end; False when it was cut off by size or time."""
+def _read(channel: paramiko.Channel) -> tuple[bytes, bool]:
+    """Everything on stdout until its end; False when it was cut off at OUTPUT_MAX."""
     received = b""
-    while monotonic() < end:
-        data = channel.recv(32768)
-        if not data:
-            return received, True
+    while data := channel.recv(32768):
         received += data
         if len(received) > OUTPUT_MAX:
             return received[:OUTPUT_MAX], False
-    return received, False
+    return received, True
 
 
 def server_key(key: paramiko.PKey) -> ServerKey:
