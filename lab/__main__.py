@@ -10,8 +10,11 @@ import argparse
 import asyncio
 import signal
 import sys
+import warnings
 from datetime import datetime
 from pathlib import Path
+
+from cryptography.utils import CryptographyDeprecationWarning
 
 from lab.control import serve
 from lab.errors import LabError
@@ -40,6 +43,8 @@ def main() -> int:
     command.add_argument("--now", type=datetime.fromisoformat, required=True)
     command.add_argument("--offset", type=int, default=0)
     options = parser.parse_args()
+    # group 1 and 14 key exchanges are planted on old switches; that they are old is the point
+    warnings.simplefilter("ignore", CryptographyDeprecationWarning)
     try:
         asyncio.run(_until_told(options))
     except LabError as error:

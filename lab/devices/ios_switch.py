@@ -17,6 +17,11 @@ CHANGES = re.compile(r"(conf|wr|copy|reload|delete|erase|clear|debug|no |set )")
 INVALID = "                ^\n% Invalid input detected at '^' marker.\n\n"
 
 
+def changes(command: str) -> bool:
+    """Whether a command would change the switch."""
+    return CHANGES.match(command) is not None
+
+
 def answers(bench: Bench) -> dict[str, str]:
     return {
         "show version": bench.text("show_version"),
@@ -38,8 +43,6 @@ async def serve(bench: Bench) -> Server:
             return known[command]
         if not command or re.fullmatch(r"terminal (width|length) \d+", command):
             return ""
-        if CHANGES.match(command):
-            bench.ledger.request("ssh", f"ios {command.split()[0]}", write=True)
         bench.ledger.unexpected(command)
         return INVALID
 
@@ -50,9 +53,9 @@ async def serve(bench: Bench) -> Server:
         async for line in lines(process, prompt, "\r\n"):
             typed = line.strip()
             if typed:
-                bench.ledger.request("ssh", f"shell {typed}")
+                bench.ledger.request("ssh", f"shell {typed}", write=changes(typed))
             if typed in ("exit", "logout", "quit"):
                 return
             process.stdout.write(reply(typed).replace("\n", "\r\n"))
 
-    return await serve_ssh(bench, run)
+    return await serve_ssh(bench, run, changes=changes)

@@ -60,8 +60,14 @@ class Gate(asyncssh.SSHServer):
         return len(responses) == 1 and self._accounts.admits(username, str(responses[0]))
 
 
-async def serve_ssh(bench: Bench, run: Run) -> Server:
-    """Start the server; `run` gets each session, with the command of an exec or "" for a shell."""
+async def serve_ssh(
+    bench: Bench, run: Run, *, changes: Callable[[str], bool] = lambda command: False
+) -> Server:
+    """
+    Start the server; `run` gets each session, with the command of an exec or "" for a shell.
+
+    `changes` tells which commands would change the device; they count as writes.
+    """
     settings = bench.settings
     accounts = Accounts.of(bench)
     methods = frozenset(str(m) for m in settings.get("methods", ("password", "publickey")))
@@ -81,7 +87,9 @@ async def serve_ssh(bench: Bench, run: Run) -> Server:
 
     async def session(process: Process) -> None:
         command = process.command or ""
-        bench.ledger.request("ssh", f"exec {command}" if command else "shell")
+        bench.ledger.request(
+            "ssh", f"exec {command}" if command else "shell", write=changes(command)
+        )
         try:
             await run(process, command)
         except (asyncssh.Error, ConnectionError, EOFError):
