@@ -92,9 +92,13 @@ class Engine:
             for device in waiting:
                 await self._device(device)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WORKERS, len(self._plan.devices))):
-                group.create_task(worker())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(WORKERS, len(self._plan.devices))):
+                    group.create_task(worker())
+        except BaseExceptionGroup as several:
+            # A store that cannot write ends everything: nothing leaves unrecorded.
+            raise several.exceptions[0] from several
         self._tell("done" if not self._governor.halted else "stopped")
 
     # --- one device -----------------------------------------------------------------------------

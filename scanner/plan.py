@@ -146,23 +146,29 @@ def service_of(probe: Probe) -> str:
     return probe.service or probe.name
 
 
-def build(site: Site, probes: Iterable[Probe], *, only: Iterable[str] = ()) -> Plan:
+def build(
+    site: Site, probes: Iterable[Probe], *, only: Iterable[str] = (), zone: str | None = None
+) -> Plan:
     """
-    The plan of a site. `only` limits it to some addresses (pilot devices).
+    The plan of a site. `only` limits it to some addresses (pilot devices), `zone` to one zone.
 
-    Raises UsageError when an address of `only` is in no zone.
+    Raises UsageError when an address of `only` is in no zone, or the zone does not exist.
     """
+    if zone is not None and zone not in {one.id for one in site.zones}:
+        raise UsageError(f"the site file has no zone {zone!r}")
     wanted = _wanted(site, tuple(only))
     ordered = tuple(sorted(probes, key=_rank))
     devices: list[DevicePlan] = []
     skipped: list[str] = []
-    for zone in site.zones:
-        for key, addresses in _chassis(site, zone.id, wanted).items():
-            policy = site.settings(zone.id, addresses[0])
+    for one in site.zones:
+        if zone is not None and one.id != zone:
+            continue
+        for key, addresses in _chassis(site, one.id, wanted).items():
+            policy = site.settings(one.id, addresses[0])
             if policy.tier is Tier.PASSIVE:
-                skipped.append(f"{addresses[0]} ({zone.id}): tier passive, nothing is sent")
+                skipped.append(f"{addresses[0]} ({one.id}): tier passive, nothing is sent")
                 continue
-            devices.append(_device(site, zone.id, key, addresses, policy, ordered))
+            devices.append(_device(site, one.id, key, addresses, policy, ordered))
     return Plan(site=site, devices=tuple(devices), skipped=tuple(skipped))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from reports import html, tables
 from scanner import __version__, assess, attest, correlate, discovery, judge, site
 from scanner.backups import sources
-from scanner.cli.scanning import SAFETY, add_figures, total_figures, utc_now, write_atomically
+from scanner.cli.scanning import SAFETY, add_figures, total_figures, write_atomically
 from scanner.errors import SiteErrors, StoreError, UsageError
 from scanner.importers.ios import normalise
 from scanner.model import (
@@ -81,9 +81,7 @@ def site_of(run: str | Path, given: Path | None) -> site.Site:
             f"the site file of this run has been changed and cannot be read:\n{problems}"
             "\n  hint: mend it, or name another with --site"
         ) from problems
-    raise UsageError(
-        f"the site file of this run is not at {recorded}\n  hint: name it with --site"
-    )
+    raise UsageError(f"the site file of this run is not at {recorded}\n  hint: name it with --site")
 
 
 def assess_runs(places: Sequence[str | Path], which: site.Site, *, now: datetime) -> Assessment:
@@ -162,7 +160,9 @@ def _run_git(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> bytes:
             list(argv), cwd=cwd, env=env, capture_output=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"backup source {cwd}: git cannot be run ({type(error).__name__})") from error
+        raise UsageError(
+            f"backup source {cwd}: git cannot be run ({type(error).__name__})"
+        ) from error
     if done.returncode != 0:
         raise UsageError(f"backup source {cwd}: git says: {done.stderr.decode(errors='replace')}")
     return done.stdout
@@ -251,6 +251,3 @@ def read_assessment(path: Path) -> Assessment:
         return assess.from_json(file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
-
-
-__all__ = ["assess_runs", "place_of", "read_assessment", "replace", "site_of", "utc_now"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -11,8 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -23,7 +21,7 @@ from credentials import attempts as attempt_policy
 from credentials import secrets as secret_references
 from credentials import sets as default_sets
 from scanner import __version__, discovery, site, tripwire, windows
-from scanner.engine import Engine, Progress
+from scanner.engine import Engine
 from scanner.errors import UsageError
 from scanner.facts import DeviceIdentity, Fact
 from scanner.governor import Clock, Governor
@@ -69,8 +67,8 @@ def load_site(path: Path, *, now: datetime | None = None) -> site.Site:
     )
 
 
-def make_plan(which: site.Site, *, only: tuple[str, ...] = ()) -> Plan:
-    return build(which, discovery.probes(), only=only)
+def make_plan(which: site.Site, *, only: tuple[str, ...] = (), zone: str | None = None) -> Plan:
+    return build(which, discovery.probes(), only=only, zone=zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +78,7 @@ class ScanOrder:
     resume: bool = False
     repeat_interrupted: bool = False
     only: tuple[str, ...] = ()
+    zone: str | None = None
     store: str | None = None
     """A postgresql URL instead of `out`/walkdown.db."""
 
@@ -115,7 +114,7 @@ async def scan(
     which = load_site(order.site_file, now=utc_now())
     if problem := windows.authorisation_problem(which, utc_now()):
         raise UsageError(problem)
-    plan = make_plan(which, only=order.only)
+    plan = make_plan(which, only=order.only, zone=order.zone)
     _refuse_what_cannot_work(which, plan)
     place: str | Path = order.store or order.out / "walkdown.db"
     with SiteState.open(which.state) as state:
@@ -270,9 +269,7 @@ def _how_it_ended(governor: Governor, engine: Engine, place: str | Path) -> Scan
 
 def _keep_safety(which: site.Site, governor: Governor, end: ScanEnd, store: RunStore) -> None:
     """Figures of this sitting, added to those of the run's earlier sittings."""
-    figures = tuple(
-        device.safety() for device in governor.devices() if device.figures.exchanges
-    )
+    figures = tuple(device.safety() for device in governor.devices() if device.figures.exchanges)
     earlier = store.safety()
     if earlier is not None:
         figures = add_figures((*SAFETY.validate_json(earlier).devices, *figures))
@@ -473,10 +470,6 @@ def _identity(known: tuple[Fact, ...]) -> Identity:
     )
 
 
-def file_digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
-
-
 def write_atomically(path: Path, content: bytes) -> None:
     """Whole or not at all, also when the machine stops meanwhile."""
     draft = path.with_name(f".{path.name}.part")
@@ -485,13 +478,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-def as_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-__all__ = [
-    "Progress", "ScanEnd", "ScanOrder", "add_figures", "as_json", "file_digest", "load_site",
-    "make_plan", "scan", "timedelta", "total_figures", "utc_now", "write_atomically",
-]  # fmt: skip

@@ -1,0 +1,106 @@
+"""The demonstration: the bundled plant started, walked down, assessed and stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lab import control, score
+from lab.errors import LabError
+from lab.plant import load
+from scanner.cli import assessing, display, scanning
+from scanner.errors import UsageError
+from scanner.model import Assessment
+
+PLANT = "harbour"
+OURS = ("walkdown.db", "walkdown.db-wal", "walkdown.db-shm", "assessment.json", "report.html")
+
+
+def lab_up(plant: str, folder: Path, now: datetime) -> dict[str, Any]:
+    try:
+        return control.up(plant, folder, now=now)
+    except LabError as error:
+        raise UsageError(str(error)) from error
+
+
+def lab_down(folder: Path) -> dict[str, Any]:
+    try:
+        return control.down(folder)
+    except LabError as error:
+        raise UsageError(str(error)) from error
+
+
+async def run(
+    folder: Path, *, now: datetime, console: Console, environment: Mapping[str, str]
+) -> tuple[Assessment, scanning.ScanEnd, str]:
+    """The demo from start to end. The lab is stopped whatever happens."""
+    _make_room(folder)
+    lab = folder / "lab"
+    console.print("Starting the plant on loopback …")
+    record = lab_up(PLANT, lab, now)
+    try:
+        console.print(f"{len(record['devices'])} devices are up. Walking them down …")
+        order = scanning.ScanOrder(site_file=lab / "site.yaml", out=folder)
+        end = await scanning.scan(order, environment=environment, watch=display.Progress(console))
+    finally:
+        lab_down(lab)
+        console.print("The plant is stopped.")
+    which = scanning.load_site(lab / "site.yaml")
+    assessment = assessing.assess_runs([end.store], which, now=scanning.utc_now())
+    assessing.write_reports(assessment, folder)
+    return assessment, end, ledger_words(lab)
+
+
+def _make_room(folder: Path) -> None:
+    """An earlier demo gives way to the new one; anything else is left alone."""
+    if not folder.exists():
+        return
+    is_demo = (folder / "lab" / "site.yaml").exists()
+    if not is_demo and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty and is no demo\n  hint: choose another --out")
+    record = control.read_record(folder / "lab")
+    if record is not None and control.is_running(record):
+        raise UsageError(
+            f"a lab is running from {folder / 'lab'}\n  hint: walkdown lab down {folder / 'lab'}"
+        )
+    for name in OURS:
+        (folder / name).unlink(missing_ok=True)
+    for name in ("tables", "lab"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def ledger_words(lab: Path) -> str:
+    totals = score.ledger_totals(lab)
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in totals.items())
+
+
+def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> tuple[str, bool]:
+    """The score as text (or JSON) and whether it is perfect."""
+    file = run / "assessment.json" if run.is_dir() else run
+    try:
+        document = json.loads(file.read_bytes())
+        found = score.score(document, load(plant))
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{file}: not a whole assessment.json\n  hint: write it again: walkdown assess {run}"
+        ) from error
+    except LabError as error:
+        raise UsageError(str(error)) from error
+    ledgers = folder or (run / "lab" if (run / "lab").is_dir() else None)
+    totals = score.ledger_totals(ledgers) if ledgers is not None else {}
+    if as_json:
+        text = json.dumps({"score": asdict(found), "ledgers": totals}, indent=2, default=str)
+    else:
+        text = score.render(found)
+        if totals:
+            text += "\n\nLedgers: " + ", ".join(f"{k} {v}" for k, v in totals.items())
+    return text, found.perfect

@@ -1,0 +1,344 @@
+"""What a terminal shows: progress, summaries, tables. Colour and motion only on terminals."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from scanner.diff import Diff
+from scanner.engine import Engine
+from scanner.governor import Governor
+from scanner.model import (
+    FR_IDS,
+    FR_KEYS,
+    Assessment,
+    Asset,
+    Exchange,
+    Presence,
+    Severity,
+    Verdict,
+)
+from scanner.plan import Plan
+from scanner.schedule import Job, Schedule
+
+SEEN = frozenset(
+    {Presence.DECLARED_AND_SEEN, Presence.SEEN_AND_UNDECLARED, Presence.IDENTITY_DIFFERS}
+)
+PLAIN_LINE_S = 5.0
+
+
+def inert(text: str, most: int = 200) -> str:
+    """Foreign text made harmless for a terminal: nothing but visible characters."""
+    visible = "".join(
+        c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\x{ord(c):02x}"
+        for c in text[:most]
+    )
+    return escape(visible + ("…" if len(text) > most else ""))
+
+
+# --- progress ----------------------------------------------------------------------------------
+
+
+class Progress:
+    """Live progress of a scan: devices found, phase, rate, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def __call__(self, governor: Governor, engine: Engine, plan: Plan) -> None:
+        started = governor.clock.monotonic()
+        if self._console.is_terminal:
+            with Live(console=self._console, refresh_per_second=4, transient=True) as live:
+                while True:
+                    live.update(Text(self._line(governor, engine, started)))
+                    await asyncio.sleep(0.25)
+        while True:
+            await asyncio.sleep(PLAIN_LINE_S)
+            self._console.print(self._line(governor, engine, started), markup=False)
+
+    def _line(self, governor: Governor, engine: Engine, started: float) -> str:
+        p = engine.progress
+        elapsed = max(governor.clock.monotonic() - started, 0.001)
+        packets = sum(device.figures.packets for device in governor.devices())
+        words = [
+            f"{len(p.found)} devices found",
+            f"{p.phase}: {p.devices_done} of {p.devices_total} addresses",
+            f"{p.questions_done} of {p.questions_total} questions",
+            f"{packets / elapsed:.1f} packets/s",
+            f"{_left(p.questions_done, p.questions_total, elapsed)} left",
+        ]
+        return " · ".join(words)
+
+
+def _left(done: int, total: int, elapsed: float) -> str:
+    if done < 5:
+        return "some time"
+    return duration(timedelta(seconds=elapsed * (total - done) / done))
+
+
+def duration(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+# --- plan --------------------------------------------------------------------------------------
+
+
+def show_plan(console: Console, plan: Plan, *, full: bool) -> None:
+    """Every request per device, the packet budget, the traces, the time it takes."""
+    declared = [device for device in plan.devices if device.declared]
+    others = [device for device in plan.devices if not device.declared]
+    for device in declared if not full else plan.devices:
+        name = f" {inert(device.name)}" if device.name else ""
+        where = ", ".join(device.addresses)
+        console.print(
+            f"[bold]{where}[/bold]{name} · zone {inert(device.zone)} · "
+            f"profile {device.profile.name} · tier {device.policy.tier} · "
+            f"at most {device.budget} packets"
+        )
+        for question in device.questions:
+            target = question.target
+            only = f" [dim](only if {question.only_if})[/dim]" if question.only_if else ""
+            console.print(
+                f"  {target.transport}/{target.port} {question.service} "
+                f"({question.probe.tier}), {question.usual} to {question.worst} packets{only}"
+            )
+            for asked in question.probe.questions:
+                times = f" up to {asked.at_most} times" if asked.at_most > 1 else ""
+                sample = f"  {asked.sample.hex(' ')}" if asked.sample else ""
+                console.print(
+                    f"    {inert(asked.label)}{times}[dim]{sample}[/dim]", highlight=False
+                )
+    if others and not full:
+        ports = ", ".join(f"{q.target.transport}/{q.target.port}" for q in others[0].questions)
+        console.print(
+            f"[bold]{len(others)} other addresses[/bold]: each is asked on its identify ports "
+            f"({ports}) until it turns out to be empty; --full lists them"
+        )
+    for words in plan.skipped:
+        console.print(f"not asked: {inert(words)}")
+    _show_traces(console, plan)
+    likely, longest = plan.duration()
+    console.print(
+        f"\n[bold]{len(plan.devices)} addresses, {plan.questions} questions, "
+        f"at most {plan.budget} packets.[/bold] "
+        f"Likely {duration(likely)}, at the very longest {duration(longest)}; "
+        f"an empty address costs {duration(plan.empty_address_cost())}."
+    )
+    for words in plan.site.loosenings():
+        console.print(f"[yellow]loosened:[/yellow] {inert(words)}")
+    if plan.site.loopback_only:
+        console.print(
+            "[yellow]note:[/yellow] all addresses are loopback; a port forwarded there is still "
+            "a real device, so pacing stays as the profile says"
+        )
+
+
+def _show_traces(console: Console, plan: Plan) -> None:
+    traces = plan.traces()
+    if not traces:
+        return
+    table = Table(title="Traces left on devices (warn operators and the SOC)", title_justify="left")
+    for column in ("service", "question", "what it leaves"):
+        table.add_column(column, overflow="fold")
+    for service, label, trace in traces:
+        table.add_row(inert(service), inert(label), inert(trace))
+    console.print(table)
+
+
+# --- assessment --------------------------------------------------------------------------------
+
+
+def show_summary(console: Console, assessment: Assessment) -> None:
+    """One screen: assets per zone, findings by severity, SL-A against SL-T, safety figures."""
+    console.print(f"\n[bold]{inert(assessment.site)}[/bold] · run {inert(assessment.run.id)}")
+    _show_levels(console, assessment)
+    _show_findings(console, assessment)
+    _show_safety(console, assessment)
+
+
+def _show_levels(console: Console, assessment: Assessment) -> None:
+    table = Table(
+        title="SL-A (proven to possible) against SL-T, per zone and FR", title_justify="left"
+    )
+    table.add_column("zone")
+    table.add_column("assets", justify="right")
+    for fr, key in zip(FR_IDS, FR_KEYS, strict=True):
+        table.add_column(f"{fr}\n{key.upper()}", justify="center")
+    table.add_column("score", justify="right")
+    table.add_column("assessed", justify="right")
+    for zone in assessment.zones:
+        own = [asset for asset in assessment.assets if asset.zone == zone.id]
+        seen = sum(1 for asset in own if asset.presence in SEEN)
+        cells = []
+        for fr in FR_IDS:
+            level = next(
+                (one for one in assessment.levels if one.zone == zone.id and one.fr == fr), None
+            )
+            if level is None:
+                cells.append("–")
+                continue
+            reached = level.sl_a_low >= level.sl_t
+            colour = "green" if reached else "red" if level.sl_a_high < level.sl_t else "yellow"
+            low, high = level.sl_a_low, level.sl_a_high
+            span = f"{low}" if low == high else f"{low}–{high}"
+            cells.append(f"[{colour}]{span} / {level.sl_t}[/{colour}]")
+        score = next((s for s in assessment.score if s.zone == zone.id), None)
+        table.add_row(
+            inert(zone.id),
+            str(seen),
+            *cells,
+            share(score.score if score else None),
+            share(score.assessed_share if score else None),
+        )
+    console.print(table)
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _show_findings(console: Console, assessment: Assessment) -> None:
+    failed = [f for f in assessment.findings if f.verdict is Verdict.FAIL]
+    by_severity = Counter(finding.severity for finding in failed)
+    not_checked = sum(1 for f in assessment.findings if f.verdict is Verdict.NOT_CHECKED)
+    counts = ", ".join(f"{by_severity[s]} {s}" for s in Severity if by_severity[s]) or "none"
+    console.print(
+        f"[bold]Findings:[/bold] {counts}; {not_checked} questions left unanswered (never a pass)"
+    )
+
+
+def _show_safety(console: Console, assessment: Assessment) -> None:
+    total = assessment.safety.total
+    canaries = [c for d in assessment.safety.devices for c in d.canary]
+    console.print(
+        f"[bold]Safety:[/bold] {total.connections} connections, at most {total.peak_concurrent} at "
+        f"once per device; {total.packets_counted} packets sent of {total.packets_budget} planned; "
+        f"{total.exchanges} exchanges, {total.bytes_out} bytes out, {total.bytes_in} in; "
+        f"{total.resets_sent} resets; {sum(assessment.safety.withheld.values())} frames withheld; "
+        f"{sum(c.healthy for c in canaries)} of {len(canaries)} canaries healthy"
+    )
+    if assessment.safety.halted:
+        console.print(f"[red]Halted:[/red] {inert(assessment.safety.halted)}")
+
+
+def show_inventory(console: Console, assets: Sequence[Asset]) -> None:
+    table = Table(title="Assets", title_justify="left")
+    for column in ("zone", "address", "name", "class", "vendor", "model", "firmware", "serial"):
+        table.add_column(column, overflow="fold")
+    table.add_column("services", overflow="fold")
+    table.add_column("presence", overflow="fold")
+    for asset in assets:
+        identity = asset.identity
+        open_ports = ", ".join(
+            f"{s.protocol}/{s.port}" for s in asset.services if s.outcome == "answered"
+        )
+        address = asset.address or "–"
+        where = f"{address} #{asset.sub_address}" if asset.sub_address else address
+        cells: Iterable[str | None] = (
+            asset.zone, where, asset.name or identity.name, asset.device_class,
+            identity.vendor, identity.model or identity.order_number, identity.firmware,
+            identity.serial, open_ports, asset.presence.replace("_", " "),
+        )  # fmt: skip
+        conflict = " [yellow]*[/yellow]" if asset.conflicts else ""
+        row = [inert(cell) if cell else "" for cell in cells]
+        row[1] += conflict
+        table.add_row(*row)
+    console.print(table)
+    if any(asset.conflicts for asset in assets):
+        console.print("* sources disagree about this device; the report shows both values")
+
+
+# --- differences and evidence ------------------------------------------------------------------
+
+
+def show_diff(console: Console, found: Diff) -> None:
+    """What changed between two runs, in the order that matters to an operator."""
+    lists = (
+        ("new assets", found.new_assets),
+        ("seen for the first time (not asked before)", found.first_visited),
+        ("gone assets", found.gone_assets),
+        ("not visited this time", found.not_visited),
+        ("regressed findings", found.regressed_findings),
+        ("new findings", found.new_findings),
+        ("fixed findings", found.fixed_findings),
+        ("no longer verified", found.unverified_findings),
+    )
+    console.print(f"{inert(found.before)} → {inert(found.after)}")
+    for title, ids in lists:
+        if ids:
+            console.print(f"[bold]{title}[/bold] ({len(ids)})")
+            for one in ids:
+                console.print(f"  {inert(one)}", highlight=False)
+    if found.changes:
+        console.print(f"[bold]changed assets[/bold] ({len(found.changes)})")
+        for change in found.changes:
+            console.print(
+                f"  {inert(change.asset)} {inert(change.field)}: "
+                f"{inert(change.before)} → {inert(change.after)}",
+                highlight=False,
+            )
+    for level in found.levels:
+        where = inert(level.zone or level.conduit or "")
+        console.print(
+            f"[bold]SL-A[/bold] {where} {level.fr}: {level.low_before}–{level.high_before} → "
+            f"{level.low_after}–{level.high_after}",
+            highlight=False,
+        )
+    if found.empty:
+        console.print("nothing changed")
+    console.print(f"{len(found.open_findings)} findings stay open")
+
+
+def show_exchanges(console: Console, exchanges: Sequence[Exchange]) -> None:
+    for exchange in exchanges:
+        target = exchange.target
+        console.print(
+            f"[bold]{exchange.sent_at.isoformat(timespec='milliseconds')}[/bold] {exchange.id} "
+            f"{inert(target.zone)}/{target.address} {target.transport}/{target.port} "
+            f"{inert(exchange.probe)} ({exchange.tier}): {inert(exchange.label)} → "
+            f"{exchange.outcome}" + (f" ({inert(exchange.reason)})" if exchange.reason else ""),
+            highlight=False,
+        )
+        for arrow, data in (("→", exchange.request), ("←", exchange.reply)):
+            if data:
+                console.print(f"  {arrow} {len(data):>5} B  {_hex(data)}", highlight=False)
+    console.print(f"{len(exchanges)} exchanges")
+
+
+def _hex(data: bytes, most: int = 64) -> str:
+    text = "".join(chr(b) if 32 <= b < 127 else "." for b in data[:most])
+    return f"{data[:most].hex(' ')}{' …' if len(data) > most else ''}  |{escape(text)}|"
+
+
+def show_schedules(
+    console: Console, rows: Sequence[tuple[Schedule, datetime | None]], jobs: Sequence[Job]
+) -> None:
+    table = Table(title="Schedules", title_justify="left")
+    for column in ("name", "rule", "zone", "next", "tells"):
+        table.add_column(column, overflow="fold")
+    for schedule, following in rows:
+        table.add_row(
+            inert(schedule.id),
+            inert(schedule.rule),
+            inert(schedule.zone),
+            following.isoformat(timespec="minutes") if following else "never again",
+            inert(" ".join(schedule.notify)),
+        )
+    console.print(table)
+    for job in jobs:
+        due = job.due_at.isoformat(timespec="minutes")
+        console.print(f"{inert(job.schedule)} due {due}: {job.state} {inert(job.note)}")

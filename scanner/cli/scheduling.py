@@ -1,0 +1,192 @@
+"""Periodic re-scans: what `walkdown schedule` does, around scanner.schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from scanner import diff, schedule, windows
+from scanner.cli import assessing, scanning
+from scanner.errors import UsageError
+from scanner.schedule import Job, JobReport, Lease, ScanOutcome, Schedule
+from scanner.site import Site
+from scanner.state import SiteState
+
+LOOK_EVERY_S = 30.0
+LEASE = timedelta(minutes=2)
+TELL_WITHIN_S = 60.0
+
+
+def add(
+    site_file: Path,
+    *,
+    name: str,
+    rule: str,
+    start: str,
+    timezone: str,
+    zone: str,
+    notify: tuple[str, ...],
+    now: datetime,
+) -> None:
+    which = scanning.load_site(site_file)
+    if zone != schedule.WHOLE_SITE and zone not in {one.id for one in which.zones}:
+        raise UsageError(f"the site file has no zone {zone!r}")
+    try:
+        first = datetime.fromisoformat(start)
+    except ValueError:
+        raise UsageError(f"--start {start}: not a time\n  hint: as in 2026-11-21T22:00") from None
+    kept = Schedule(
+        id=name, rule=rule, start=first, timezone=timezone, zone=zone,
+        notify=notify or which.notify,
+    )  # fmt: skip
+    with SiteState.open(which.state) as state:
+        schedule.add(state, kept, now)
+
+
+def listing(
+    site_file: Path, now: datetime
+) -> tuple[tuple[tuple[Schedule, datetime | None], ...], tuple[Job, ...]]:
+    """Schedules with their next time, and the jobs that are due or run."""
+    with SiteState.open(scanning.load_site(site_file).state) as state:
+        rows = tuple((one, schedule.next_occurrence(one, now)) for one in schedule.schedules(state))
+        return rows, (*schedule.running(state), *schedule.due(state, now))
+
+
+def remove(site_file: Path, name: str) -> None:
+    with SiteState.open(scanning.load_site(site_file).state) as state:
+        schedule.remove(state, name)
+
+
+async def run(
+    site_file: Path,
+    folder: Path,
+    *,
+    environment: Mapping[str, str],
+    watch: bool,
+    tell: Callable[[str], None],
+) -> tuple[JobReport, ...]:
+    """Carry out what is due; with `watch`, until Ctrl-C."""
+    reports: tuple[JobReport, ...] = ()
+    while True:
+        found = await _once(site_file, folder, environment)
+        reports += found
+        for report in found:
+            tell(_words(report))
+        if not watch:
+            if not found:
+                tell("nothing is due")
+            return reports
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _words(report: JobReport) -> str:
+    outcome = report.outcome
+    parts = [f"{report.job.schedule}: {report.state}"]
+    if report.reason:
+        parts.append(report.reason)
+    if outcome.new_devices:
+        parts.append(f"new devices: {', '.join(outcome.new_devices)}")
+    if outcome.halted:
+        parts.append(f"halted: {outcome.halted}")
+    parts += [f"failure: {one}" for one in outcome.failures]
+    if report.notify_error:
+        parts.append(f"could not tell: {report.notify_error}")
+    return "; ".join(parts)
+
+
+async def _once(
+    site_file: Path, folder: Path, environment: Mapping[str, str]
+) -> tuple[JobReport, ...]:
+    which = scanning.load_site(site_file)
+
+    def may_start(job: Job, now: datetime) -> str | None:
+        return why_not(which, job, now)
+
+    async def carry_out(job: Job, lease: Lease) -> ScanOutcome:
+        return await _scan(site_file, which, folder, job, lease, environment)
+
+    with SiteState.open(which.state) as state:
+        return await schedule.run_due(
+            state,
+            now=scanning.utc_now,
+            boottime=_boottime,
+            sleep=asyncio.sleep,
+            may_start=may_start,
+            run=carry_out,
+            notify=_notify,
+            lease=LEASE,
+        )
+
+
+def why_not(which: Site, job: Job, now: datetime) -> str | None:
+    """Why a due scan may not start now: authorisation, or the window of every zone it covers."""
+    if problem := windows.authorisation_problem(which, now):
+        return problem
+    zones = [zone.id for zone in which.zones if job.zone in (schedule.WHOLE_SITE, zone.id)]
+    if not zones:
+        return f"the site file has no zone {job.zone!r} any more"
+    allowed = [windows.permission(which, zone, now) for zone in zones]
+    return None if any(one.allowed for one in allowed) else allowed[0].reason
+
+
+async def _scan(
+    site_file: Path,
+    which: Site,
+    folder: Path,
+    job: Job,
+    lease: Lease,
+    environment: Mapping[str, str],
+) -> ScanOutcome:
+    out = folder / job.run_name
+    earlier = _newest_before(folder, out)
+    order = scanning.ScanOrder(
+        site_file=site_file,
+        out=out,
+        resume=(out / "walkdown.db").exists(),
+        zone=None if job.zone == schedule.WHOLE_SITE else job.zone,
+    )
+    end = await scanning.scan(
+        order, environment=environment, lease_held=lease.held, handle_signals=False
+    )
+    assessment = assessing.assess_runs([end.store], which, now=scanning.utc_now())
+    assessing.write_reports(assessment, out)
+    new: tuple[str, ...] = ()
+    if earlier is not None:
+        found = diff.diff(assessing.read_assessment(earlier), assessment)
+        new = (*found.new_assets, *found.first_visited)
+    failures = tuple(
+        f"{o.address} {o.protocol}: {o.outcome} ({o.reason})"
+        for o in assessment.observations
+        if o.outcome in ("failed", "bug")
+    )
+    halted = end.reason if end.state != "finished" else None
+    return ScanOutcome(new_devices=new, halted=halted, failures=failures)
+
+
+def _newest_before(folder: Path, current: Path) -> Path | None:
+    """The assessment of the last finished scheduled run."""
+    done = [path for path in folder.glob("*/assessment.json") if path.parent != current]
+    return max(done, key=lambda path: path.stat().st_mtime, default=None)
+
+
+async def _notify(argv: Sequence[str], payload: str) -> None:
+    def start() -> None:
+        try:
+            done = subprocess.run(  # noqa: S603 - the owner's own command, without a shell
+                list(argv), input=payload.encode(), timeout=TELL_WITHIN_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UsageError(f"{argv[0]}: {type(error).__name__}") from error
+        if done.returncode != 0:
+            raise UsageError(f"{argv[0]} ended with code {done.returncode}")
+
+    await asyncio.to_thread(start)
+
+
+def _boottime() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(clock) if clock is not None else time.monotonic()
