@@ -2,8 +2,8 @@
 A device is not what the register says.
 
 Why it matters: spare parts are bought, patches planned and advisories sorted by the register. A
-device swapped in the night shift, or a firmware nobody planned, stays invisible until the spare does
-not fit.
+device swapped in the night shift, or a firmware nobody planned, stays invisible until the spare
+does not fit.
 Source: IEC 62443-3-3 SR 7.8 (a current list of all components and their properties).
 """
 
