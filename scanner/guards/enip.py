@@ -105,7 +105,7 @@ def _judge_session_command(command: int, session: bytes, body: bytes) -> str | N
 
 def _judge_unconnected(body: bytes) -> str | None:
     """`handle(4)=0 timeout(2) items(2)=2 | 0000 0000 | B200 length(2) | CIP request`."""
-    if len(body) < 18 or body[:4] != bytes(4) or body[6:12] != b"\x02\x00\x00\x00\x00\x00":
+    if len(body) < 17 or body[:4] != bytes(4) or body[6:12] != b"\x02\x00\x00\x00\x00\x00":
         return "SendRRData holds one unconnected request to the device itself"
     if body[12:14] != b"\xb2\x00" or int.from_bytes(body[14:16], "little") != len(body) - 16:
         return "SendRRData holds one unconnected request to the device itself"

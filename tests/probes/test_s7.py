@@ -513,7 +513,7 @@ async def test_protection_and_state_of_every_recording_come_out_of_the_relay(
 ) -> None:
     """python-snap7 behind the relay, against the recorded protection and state lists."""
     checked = 0
-    for name, capture in recordings(captures):
+    for _, capture in recordings(captures):
         state = capture["security_state_in_replies"]
         if not state:
             continue
