@@ -29,6 +29,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -72,7 +73,7 @@ exchanges_table = Table(
     "exchanges",
     metadata,
     Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
-    Column("question", Text, nullable=False, index=False),
+    Column("question", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("port", Integer, nullable=False),
@@ -89,6 +90,8 @@ exchanges_table = Table(
     Column("wire_out", BigInteger, nullable=False),
     Column("wire_in", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
+    Index("exchanges_by_device", "address", "sent_at"),
+    Index("exchanges_by_question", "question"),
 )
 questions_table = Table(
     "questions",
@@ -107,6 +110,7 @@ observations_table = Table(
     Column("question", Text, nullable=False),
     Column("current", Boolean, nullable=False),
     Column("body", Text, nullable=False),
+    Index("observations_by_question", "question"),
 )
 
 

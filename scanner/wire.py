@@ -13,11 +13,14 @@ import errno
 import socket
 import struct
 from ipaddress import ip_address
+from typing import TypeVar
 
 from scanner import tripwire
 from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError
 from scanner.governor import Device, Governor, Reservation
 from scanner.model import Target, Transport
+
+T = TypeVar("T")
 
 CONNECT_S = 2.0
 USER_TIMEOUT_MS = 2000
@@ -131,13 +134,12 @@ class Wire:
             except OSError as error:
                 raise _translate(error, what) from error
 
-    async def _wait(self, work: asyncio.Future[object], timeout_s: float, silence: str) -> object:
+    async def _wait(self, work: asyncio.Future[T], timeout_s: float, silence: str) -> T:
         """The result of `work`, Silent after the time, or Halted when everything is stopped."""
         halted = asyncio.ensure_future(self._governor.until_halted())
         try:
-            await asyncio.wait(
-                {work, halted}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
+            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
             if halted.done():
@@ -190,7 +192,6 @@ class Wire:
             )
         except OSError as error:
             raise _translate(error, what) from error
-        assert isinstance(data, bytes)  # noqa: S101 - narrows what sock_recv returned
         self.bytes_in += len(data)
         return data
 

@@ -43,7 +43,7 @@ Only = Annotated[
 ]
 
 
-class Ended(Exception):  # noqa: N818 - not an error
+class Ended(Exception):
     """Ends the program with an exit code of ours."""
 
     def __init__(self, code: int) -> None:
@@ -259,7 +259,7 @@ def scan(
     )
     end = asyncio.run(scanning.scan(order, environment=os.environ, watch=display.Progress(err())))
     which = scanning.load_site(site_file)
-    assessment = assessing.assess_runs([end.store], which, now=_now())
+    assessment = assessing.assess_runs([end.store], which, now=_now(), environment=os.environ)
     written = assessing.write_reports(assessment, folder)
     if as_json:
         _print_json({"state": end.state, "reason": end.reason, "files": [str(p) for p in written]})
@@ -320,7 +320,7 @@ def assess(
     bar = _severity(fail_on)
     places = [assessing.place_of(one) for one in runs]
     which = assessing.site_of(places[0], site_file)
-    assessment = assessing.assess_runs(places, which, now=_now())
+    assessment = assessing.assess_runs(places, which, now=_now(), environment=os.environ)
     folder = output or (Path(runs[0]) if Path(runs[0]).is_dir() and len(runs) == 1 else None)
     if folder is None:
         raise UsageError("say where the report goes: --out FOLDER")

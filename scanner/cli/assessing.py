@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from reports import html, tables
 from scanner import __version__, assess, attest, correlate, discovery, judge, site
-from scanner.backups import sources
+from scanner.backups import folder, git
 from scanner.cli.scanning import SAFETY, add_figures, total_figures, write_atomically
 from scanner.errors import SiteErrors, StoreError, UsageError
+from scanner.facts import BackupRecord
 from scanner.importers.ios import normalise
 from scanner.model import (
     Assessment,
+    Asset,
+    AttestationInfo,
     Exchange,
     Observation,
     Outcome,
@@ -84,7 +87,13 @@ def site_of(run: str | Path, given: Path | None) -> site.Site:
     raise UsageError(f"the site file of this run is not at {recorded}\n  hint: name it with --site")
 
 
-def assess_runs(places: Sequence[str | Path], which: site.Site, *, now: datetime) -> Assessment:
+def assess_runs(
+    places: Sequence[str | Path],
+    which: site.Site,
+    *,
+    now: datetime,
+    environment: Mapping[str, str],
+) -> Assessment:
     """One assessment of one or several runs of a site. Raises UsageError and StoreError."""
     runs = [_read(place) for place in places]
     for run in runs:
@@ -101,7 +110,7 @@ def assess_runs(places: Sequence[str | Path], which: site.Site, *, now: datetime
     merged = correlate.merge(observations, now=now, max_age=which.demands.max_age)
     declared = which.declared()
     seen = correlate.assets(merged.observations, declared)
-    backed_up = backup_observations(which, seen, now)
+    backed_up = backup_observations(which, seen, now, environment)
     assets = correlate.assets((*merged.observations, *backed_up), declared)
     everything = (*merged.observations, *backed_up)
     checks = discovery.checks()
@@ -125,50 +134,61 @@ def assess_runs(places: Sequence[str | Path], which: site.Site, *, now: datetime
 
 
 def backup_observations(
-    which: site.Site, assets: Iterable[correlate.Asset], now: datetime
+    which: site.Site, assets: tuple[Asset, ...], now: datetime, environment: Mapping[str, str]
 ) -> tuple[Observation, ...]:
     """What the owner's backup sources hold, as observations that needed no packet."""
-    found: list[Observation] = []
-    for asset, record in sources.read(
-        which.backups, tuple(assets), now=now, normalise=normalise, run=_run_git
-    ):
-        found.append(
-            Observation(
-                id=f"b{len(found) + 1}",
-                zone=asset.zone,
-                address=asset.address or "",
-                port=0,
-                transport=Transport.TCP,
-                protocol="backup",
-                probe="backup",
-                tier=Tier.PASSIVE,
-                outcome=Outcome.ANSWERED,
-                reason="",
-                started_at=now,
-                finished_at=now,
-                facts=(record,),
-                exchanges=(),
-                source=f"backup:{record.source}",
-            )
+    policy = {str(kind): int(age.total_seconds()) for kind, age in which.backups.max_age.items()}
+    records: dict[str, BackupRecord] = {}
+    for source in which.backups.sources:
+        if source.kind == "git":
+            told = git.read(
+                source.path, source=source.id, assets=assets, policy=policy, now=now,
+                run=_run_git, environment=environment, normalise=normalise,
+            )  # fmt: skip
+        else:
+            told = folder.read(
+                source.path, source=source.id, assets=assets, policy=policy, now=now,
+                normalise=normalise,
+            )  # fmt: skip
+        for asset_id, record in told.items():
+            if asset_id not in records or not records[asset_id].found:
+                records[asset_id] = record  # the first source that has one speaks
+    return tuple(
+        Observation(
+            id=f"b{number}",
+            zone=asset.zone,
+            address=asset.address or "",
+            port=0,
+            transport=Transport.TCP,
+            protocol="backup",
+            probe="backup",
+            tier=Tier.PASSIVE,
+            outcome=Outcome.ANSWERED,
+            reason="",
+            started_at=now,
+            finished_at=now,
+            facts=(records[asset.id],),
+            exchanges=(),
+            source=f"backup:{records[asset.id].source}",
         )
-    return tuple(found)
+        for number, asset in enumerate(assets, 1)
+        if asset.id in records and asset.address is not None and asset.sub_address is None
+    )
 
 
-def _run_git(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> bytes:
+def _run_git(argv: Sequence[str], environment: Mapping[str, str], most: int) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603 - fixed read-only git commands, see scanner.backups
-            list(argv), cwd=cwd, env=env, capture_output=True, timeout=60, check=False
+            list(argv), env=dict(environment), capture_output=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(
-            f"backup source {cwd}: git cannot be run ({type(error).__name__})"
-        ) from error
+        raise UsageError(f"git cannot be run: {type(error).__name__}") from error
     if done.returncode != 0:
-        raise UsageError(f"backup source {cwd}: git says: {done.stderr.decode(errors='replace')}")
-    return done.stdout
+        raise UsageError(f"git says: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout[:most]
 
 
-def _attestations(which: site.Site, now: datetime) -> tuple[attest.AttestationInfo, ...]:
+def _attestations(which: site.Site, now: datetime) -> tuple[AttestationInfo, ...]:
     if which.attestations is None:
         return ()
     return attest.load(which.attestations, read_file=Path.read_bytes, today=now.date())

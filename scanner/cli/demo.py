@@ -53,7 +53,9 @@ async def run(
         lab_down(lab)
         console.print("The plant is stopped.")
     which = scanning.load_site(lab / "site.yaml")
-    assessment = assessing.assess_runs([end.store], which, now=scanning.utc_now())
+    assessment = assessing.assess_runs(
+        [end.store], which, now=scanning.utc_now(), environment=environment
+    )
     assessing.write_reports(assessment, folder)
     return assessment, end, ledger_words(lab)
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,31 +25,24 @@ from scanner.engine import Engine
 from scanner.errors import UsageError
 from scanner.facts import DeviceIdentity, Fact
 from scanner.governor import Clock, Governor
-from scanner.model import Identity, Safety, SafetyFigures, Tier
+from scanner.model import Identity, Outcome, Safety, SafetyFigures, Tier
 from scanner.plan import DevicePlan, Plan, PlannedQuestion, build, service_of
 from scanner.session import Grant
 from scanner.spec import DefaultCredential, Login
 from scanner.state import (
     Attempt,
     AttemptLedger,
-    AttemptOutcome,
     SiteState,
     fingerprint_key,
     is_running,
     this_process,
 )
-from scanner.store import RunMeta, RunStore
+from scanner.store import RunMeta, RunStore, key_of
 from scanner.windows import Permission
 from scanner.wire import has_route
 
 State = Literal["finished", "interrupted", "halted"]
 SAFETY = TypeAdapter(Safety)
-
-_OUTCOMES = {
-    AttemptOutcome.ACCEPTED: "accepted",
-    AttemptOutcome.REJECTED: "failed",
-    AttemptOutcome.LOCKOUT_SIGN: "locked",
-}
 
 
 def utc_now() -> datetime:
@@ -93,7 +86,7 @@ class ScanEnd:
     store: str | Path
 
 
-Watcher = Callable[[Governor, Engine, Plan], Awaitable[None]]
+Watcher = Callable[[Governor, Engine, Plan], Coroutine[None, None, None]]
 """Shows progress until it is cancelled."""
 
 
@@ -164,7 +157,8 @@ def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan)
             raise UsageError(f"{place} is a run of {begun.site!r}, not of {which.name!r}")
         store.mark_interrupted(utc_now())
         if order.repeat_interrupted:
-            store.reopen(store.marked_interrupted())
+            interrupted = (o for o in store.observations() if o.outcome is Outcome.INTERRUPTED)
+            store.reopen(key_of(observation) for observation in interrupted)
         store.set_state("running", "resumed", utc_now())
     except BaseException:
         store.close()
@@ -425,7 +419,7 @@ class _Lender:
                         service=row.service,
                         account=row.account,
                         at=row.at,
-                        outcome=_OUTCOMES.get(row.outcome, "unknown"),
+                        outcome=row.outcome.value,
                     )
                     for row in rows
                 ),

@@ -152,7 +152,9 @@ async def _scan(
     end = await scanning.scan(
         order, environment=environment, lease_held=lease.held, handle_signals=False
     )
-    assessment = assessing.assess_runs([end.store], which, now=scanning.utc_now())
+    assessment = assessing.assess_runs(
+        [end.store], which, now=scanning.utc_now(), environment=environment
+    )
     assessing.write_reports(assessment, out)
     new: tuple[str, ...] = ()
     if earlier is not None:
