@@ -14,6 +14,7 @@ import os
 import secrets
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ from sqlalchemy.types import TypeDecorator
 
 from scanner.errors import StoreError
 
-if TYPE_CHECKING:  # alembic takes a third of a second to import and is rarely needed
+if TYPE_CHECKING:  # both take long to import, and most runs need neither
+    import psycopg
     from alembic.config import Config
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -71,6 +73,10 @@ STATE = Kind(name="state", noun="site state", head="state0001", application_id=0
 # PostgreSQL lets many write at once; we want one at a time, as with SQLite, per schema and kind.
 WRITE_LOCK = text("SELECT pg_advisory_xact_lock(hashtext(:kind), hashtext(current_schema()))")
 OWNER_LOCK = text("SELECT pg_try_advisory_lock(hashtext(:kind), hashtext(current_schema()))")
+
+
+_ONE_UPGRADE = threading.Lock()
+"""Alembic keeps its context in module globals: one upgrade per process at a time."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -349,7 +355,7 @@ def upgrade(database: Database, fill: Callable[[Connection], None] | None = None
     from alembic import command
 
     config = migration_config(database.kind)
-    with database.writing() as connection:
+    with _ONE_UPGRADE, database.writing() as connection:
         if database.dialect == "sqlite":
             connection.exec_driver_sql(f"PRAGMA application_id = {database.kind.application_id}")
         config.attributes["connection"] = connection
@@ -464,15 +470,21 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     engine = create_engine(bare, hide_parameters=True, pool_pre_ping=True)
 
     if schema is not None:
-        quoted = '"' + schema.replace('"', '""') + '"'
+        from psycopg import sql
+
+        path = '"' + schema.replace('"', '""') + '"'
 
         @event.listens_for(engine, "connect")
-        def use_schema(connection: object, record: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
-            cursor.execute(f"SET search_path TO {quoted}")
-            cursor.close()
-            connection.commit()  # type: ignore[attr-defined]
+        def use_schema(connection: psycopg.Connection[tuple[object, ...]], record: object) -> None:
+            with connection.transaction():
+                known = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+                if connection.execute(known, [schema]).fetchone() is None:
+                    # IF NOT EXISTS alone fails for the second of two that start together.
+                    connection.execute("SELECT pg_advisory_xact_lock(hashtext('walkdown schema'))")
+                    name = sql.Identifier(schema)
+                    make = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name)
+                    connection.execute(make)
+                connection.execute("SELECT set_config('search_path', %s, false)", [path])
 
     return engine
 
