@@ -257,7 +257,7 @@ class SnmpGuard:
         try:
             _judge(frame, tier)
         except _Bad as bad:
-            return f"snmp: {bad}"
+            return str(bad)
         return None
 
 
