@@ -18,6 +18,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from lab.control import serve
 from lab.errors import LabError
+from lab.plant import HOME_OCTET
 
 
 async def _until_told(options: argparse.Namespace) -> None:
@@ -30,6 +31,7 @@ async def _until_told(options: argparse.Namespace) -> None:
         options.directory,
         now=options.now,
         base_port_offset=options.offset,
+        second_octet=options.octet,
         until=told,
     )
 
@@ -42,6 +44,7 @@ def main() -> int:
     command.add_argument("directory", type=Path)
     command.add_argument("--now", type=datetime.fromisoformat, required=True)
     command.add_argument("--offset", type=int, default=0)
+    command.add_argument("--octet", type=int, default=HOME_OCTET)
     options = parser.parse_args()
     # group 1 and 14 key exchanges are planted on old switches; that they are old is the point
     warnings.simplefilter("ignore", CryptographyDeprecationWarning)

@@ -25,7 +25,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.ledger import write_json
-from lab.plant import load
+from lab.plant import HOME_OCTET, load
 from lab.running import RunningPlant, default_offset, start
 from lab.site_file import write_site
 
@@ -37,17 +37,23 @@ _POLL_S = 0.05
 
 
 def up(
-    plant_name: str, directory: Path, *, now: datetime, base_port_offset: int | None = None
+    plant_name: str,
+    directory: Path,
+    *,
+    now: datetime,
+    base_port_offset: int | None = None,
+    second_octet: int = HOME_OCTET,
 ) -> dict[str, Any]:
     """
     Start a plant in the background and write DIRECTORY/site.yaml. Returns the record.
 
     `base_port_offset` None: the standard ports where they are free to us, else 20,000 higher.
+    `second_octet` as in lab.plant.load.
     Raises LabError when a lab runs there already, when a port is taken, or when the emulators do
     not come up in time.
     """
     offset = default_offset() if base_port_offset is None else base_port_offset
-    load(plant_name)  # a wrong name is told here, not in a log
+    load(plant_name, second_octet=second_octet)  # a wrong name is told here, not in a log
     directory = directory.resolve()
     record = read_record(directory)
     if record is not None:
@@ -62,7 +68,7 @@ def up(
         ledger.unlink()
     command = [
         sys.executable, "-P", "-m", "lab", "serve", plant_name, str(directory),
-        "--now", now.isoformat(), "--offset", str(offset),
+        "--now", now.isoformat(), "--offset", str(offset), "--octet", str(second_octet),
     ]  # fmt: skip
     with (directory / LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked above
@@ -196,10 +202,16 @@ def _last_words(directory: Path, code: int | None) -> str:
 
 
 async def serve(
-    plant_name: str, directory: Path, *, now: datetime, base_port_offset: int, until: asyncio.Event
+    plant_name: str,
+    directory: Path,
+    *,
+    now: datetime,
+    base_port_offset: int,
+    second_octet: int,
+    until: asyncio.Event,
 ) -> None:
     """Run a plant until `until` is set: what the background process does."""
-    plant = load(plant_name)
+    plant = load(plant_name, second_octet=second_octet)
     running = await start(plant, directory, now=now, base_port_offset=base_port_offset)
     try:
         write_site(
@@ -218,6 +230,7 @@ async def serve(
 def record_of(running: RunningPlant, *, pid: int) -> dict[str, Any]:
     return {
         "plant": running.plant.name,
+        "second_octet": running.plant.second_octet,
         "pid": pid,
         "started": process_started(pid),
         "base_port_offset": running.base_port_offset,

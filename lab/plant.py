@@ -29,6 +29,8 @@ TRANSPORTS: Mapping[str, tuple[str, ...]] = {"snmp": ("udp",), "enip": ("tcp", "
 HIGH_PORT_OFFSET = 20_000
 """Added to every port where low ports are not free to an ordinary user."""
 
+HOME_OCTET = 30
+
 PRESENCES = frozenset(
     {
         "declared_and_seen",
@@ -86,6 +88,7 @@ class Device:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
     name: str
+    second_octet: int
     site: str
     zones: tuple[Mapping[str, Any], ...]
     conduits: tuple[Mapping[str, Any], ...]
@@ -113,8 +116,15 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PLANTS.glob("*.yaml")))
 
 
-def load(name: str | Path) -> Plant:
-    """A shipped plant by name, or a plant file by path. Raises LabError."""
+def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
+    """
+    A shipped plant by name, or a plant file by path.
+
+    A plant lives in 127.30.0.0/16; another `second_octet` moves all its addresses, so that two
+    can stand side by side. Raises LabError.
+    """
+    if not 1 <= second_octet <= 255:
+        raise LabError(f"127.{second_octet}.0.0/16 is not a network for a plant; use 1 to 255")
     path = name if isinstance(name, Path) else PLANTS / f"{name}.yaml"
     try:
         text = path.read_text(encoding="utf-8")
@@ -122,16 +132,18 @@ def load(name: str | Path) -> Plant:
         known = ", ".join(names())
         raise LabError(f"there is no plant {str(name)!r}; shipped plants: {known}") from error
     try:
-        raw = YAML(typ="safe", pure=True).load(text)
+        moved = text.replace(f"127.{HOME_OCTET}.", f"127.{second_octet}.")
+        raw = YAML(typ="safe", pure=True).load(moved)
     except YAMLError as error:
         raise LabError(f"{path.name} is not valid YAML: {error}") from error
     try:
-        return _plant(raw, path.stem)
+        return parse(raw, path.stem, second_octet=second_octet)
     except (KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path.name}: {type(error).__name__} {error}") from error
 
 
-def _plant(raw: Mapping[str, Any], name: str) -> Plant:
+def parse(raw: Mapping[str, Any], name: str, *, second_octet: int = HOME_OCTET) -> Plant:
+    """A plant from the data of a plant file. Raises LabError, KeyError, TypeError on mistakes."""
     truth = raw.get("truth", {})
     devices = tuple(_device(entry) for entry in raw["devices"])
     seen: set[str] = set()
@@ -142,6 +154,7 @@ def _plant(raw: Mapping[str, Any], name: str) -> Plant:
             seen.update({key} if key else ())
     return Plant(
         name=str(raw.get("plant", name)),
+        second_octet=second_octet,
         site=str(raw["site"]),
         zones=tuple(raw["zones"]),
         conduits=tuple(raw.get("conduits", ())),

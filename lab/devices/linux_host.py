@@ -2,8 +2,8 @@
 A Linux host over SSH: a fixed set of read-only commands, on exec and in a shell.
 
 Settings beside those of ssh_common: `hostname`, `kernel`, `os_release` {key: value}, `passwd` and
-`group` (lines), `sessions` (lines of who), `files` {path: text}, `listening` (lines of ss),
-`synchronised` (bool). A file that is not there gives the error that cat gives. Any other command
+`group` (lines), `sessions` (lines of who), `files` {path: text}, `listening` (lines of ss with
+"{port}" for the SSH port), `synchronised` (bool). A file that is not there gives the error that cat gives. Any other command
 is answered "command not found" and noted in the ledger.
 """
 
@@ -23,7 +23,8 @@ HARMLESS = re.compile(r"(|exit|logout|terminal .*|stty .*|export [A-Z]+=\S*|PS1=
 class Host:
     """Answers by command; pure."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], port: int) -> None:
+        self._port = str(port)
         self._settings = settings
         self._files = {str(k): str(v) for k, v in dict(settings.get("files", {})).items()}
         release = dict(settings.get("os_release", {}))
@@ -51,7 +52,8 @@ class Host:
                     f"NTPSynchronized={answer}\n"
                 ), 0
             case ["ss", "-ltnuH"]:
-                return "".join(f"{line}\n" for line in self._settings.get("listening", ())), 0
+                lines = self._settings.get("listening", ())
+                return "".join(f"{line}\n".replace("{port}", self._port) for line in lines), 0
         return None
 
     def _cat(self, path: str) -> tuple[str, int]:
@@ -62,7 +64,7 @@ class Host:
 
 
 async def serve(bench: Bench) -> Server:
-    host = Host(bench.settings)
+    host = Host(bench.settings, bench.port)
     hostname = str(bench.settings.get("hostname", "localhost"))
 
     def reply(command: str) -> tuple[str, int]:

@@ -4,7 +4,8 @@ A device's web panel over HTTP or HTTPS: h11 speaks the protocol, asyncio and ss
 Settings: `server` (header), `title`, `body` (HTML put into the page), `login` ("none", "basic",
 "form"), `realm`, `form` {path, user_field, password_field}, `users`, `accept_any`,
 `lockout_after`, `controls` (the page served without login carries a form that posts),
-`redirect` (a location that every request gets), `tls` (a kind of lab.keys).
+`redirect` (a location that every request gets, "{https}" for the
+port of the other panel), `tls` (a kind of lab.keys).
 A POST to anything but the log-in form is counted as a write.
 """
 
@@ -22,6 +23,8 @@ import h11
 
 from lab.bench import LOOPBACK, Accounts, Bench, Server
 
+STANDARD_HTTP = 80
+STANDARD_HTTPS = 443
 MAX_BODY = 65536
 IDLE_S = 15.0
 
@@ -47,7 +50,8 @@ class Panel:
         self._title = str(s.get("title", ""))
         self._body = str(s.get("body", ""))
         self._controls = bool(s.get("controls", False))
-        self._redirect = str(s.get("redirect", ""))
+        https = str(STANDARD_HTTPS + bench.port - STANDARD_HTTP)
+        self._redirect = str(s.get("redirect", "")).replace("{https}", https)
         form = dict(s.get("form", {}))
         self._form_path = str(form.get("path", "/login"))
         self._user_field = str(form.get("user_field", "username"))
