@@ -430,7 +430,11 @@ def _why_not_assessed(
         subjects = {finding.asset or finding.id for finding in unknown}
         said = f"{_count(len({f.check for f in unknown}), 'check')} could not judge "
         said += f"{_count(len(subjects), 'subject')}: {unknown[0].summary}"
-        return f"no contrary evidence from {_count(len(passing), 'check')}; {said}"
+        return (
+            f"no contrary evidence from {_count(len(passing), 'check')}; {said}"
+            if passing
+            else said
+        )
     if passing and not complete:
         return f"no contrary evidence from {_count(len(passing), 'check')}; not all of them ran"
     if passing:

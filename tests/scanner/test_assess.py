@@ -363,6 +363,16 @@ def test_one_unknown_keeps_a_fully_observable_item_open(verdict: Verdict) -> Non
     assert f"control/b {verdict}" in found.note
 
 
+def test_the_note_says_what_could_not_be_judged_and_why() -> None:
+    one, other = check(requirement=FULL), check("other", FULL)
+    unknown = finding(one, Verdict.NOT_CHECKED, summary="not learned: was withheld: window")
+    words = "1 check could not judge 1 subject: not learned: was withheld: window"
+    assert result(assessed([one], [unknown]), FULL).note == words
+    passed = finding(other, Verdict.PASS)
+    both = result(assessed([one, other], [unknown, passed]), FULL)
+    assert both.note == f"no contrary evidence from 1 check; {words}"
+
+
 def test_an_asset_without_a_finding_keeps_it_open() -> None:
     one = check(requirement=FULL)
     found = assessed([one], [finding(one, Verdict.PASS, "control/a")])
