@@ -310,5 +310,5 @@ READ_PROBE = Probe(
     ),
     needs=frozenset({"answered"}),
     for_controllers=True,
-    deadline_s=30.0,
+    deadline_s=60.0,
 )

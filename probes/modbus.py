@@ -444,4 +444,5 @@ READ_PROBE = Probe(
     ),
     needs=frozenset({"answered"}),
     for_controllers=True,
+    deadline_s=60.0,
 )

@@ -20,7 +20,6 @@ from scanner import tripwire
 from scanner.errors import BadReply, Closed, Silent, ToolBug
 
 MAX_OUTPUT: Final = 4096
-_GRACE_S: Final = 2.0
 
 
 @cache
@@ -50,7 +49,7 @@ class IdentityAnswer:
     refused: str | None = None
 
 
-async def read_identity_object(host: str, port: int, *, deadline_s: float = 20.0) -> IdentityAnswer:
+async def read_identity_object(host: str, port: int, *, deadline_s: float = 50.0) -> IdentityAnswer:
     """
     Raises Silent when the deadline came first (the worker is dead when this returns), Closed when
     the conversation broke off, BadReply when what came was no reply.

@@ -20,7 +20,8 @@ from scanner.errors import ToolBug
 
 GET_ATTRIBUTES_ALL = 0x01
 IDENTITY_CLASS = 0x01
-SOCKET_TIMEOUT_S = 5.0
+SOCKET_TIMEOUT_S = 20.0
+"""Longer than a request may wait for its turn behind the relay."""
 
 
 def read_identity_object(host: str, port: int) -> dict[str, str | int]:

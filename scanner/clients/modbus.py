@@ -9,8 +9,9 @@ It is pointed at the relay, so the guard judges its frames like our own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -20,6 +21,10 @@ from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 from scanner.errors import BadReply, Closed, Silent
 
 MAX_ROUNDS: Final = 8
+REQUEST_S: Final = 20.0
+"""Longer than a request may wait for its turn behind the relay."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,28 +36,49 @@ class DeviceObjects:
 
 
 async def read_device_identification(
-    host: str, port: int, *, unit: int, code: int, deadline_s: float = 20.0
+    host: str, port: int, *, unit: int, code: int, deadline_s: float = 50.0
 ) -> DeviceObjects:
     """
     All objects of one category, following `more follows` for at most eight rounds.
 
-    Raises Closed when no connection came about, Silent when no answer came (pymodbus says the same
-    of wrong ids and of garbage), BadReply on an answer of another kind.
+    Raises Closed when the connection ended, Silent when no answer came (pymodbus says the same of
+    wrong ids and of garbage), BadReply on an answer of another kind.
     """
+    lost = asyncio.Event()
     client = AsyncModbusTcpClient(
-        host, port=port, timeout=5, retries=0, reconnect_delay=0, name="walkdown"
+        host,
+        port=port,
+        timeout=REQUEST_S,
+        retries=0,
+        reconnect_delay=0,
+        name="walkdown",
+        trace_connect=lambda connected: None if connected else lost.set(),
     )
     try:
         async with asyncio.timeout(deadline_s):
             if not await client.connect():
                 raise Closed("pymodbus could not connect")
-            return await _rounds(client, unit=unit, code=code)
+            return await _unless(lost, _rounds(client, unit=unit, code=code))
     except TimeoutError:
         raise Silent(f"pymodbus had no answer in {deadline_s:g} s") from None
     except ModbusException as error:
         raise Silent(f"pymodbus: {error}") from error
     finally:
         client.close()
+
+
+async def _unless(lost: asyncio.Event, work: Coroutine[None, None, T]) -> T:
+    """The result of `work`; Closed once the connection is lost, which pymodbus waits out."""
+    asking, losing = asyncio.ensure_future(work), asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait({asking, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            return asking.result()
+        raise Closed("the connection ended before pymodbus had its answer")
+    finally:
+        asking.cancel()
+        losing.cancel()
+        await asyncio.gather(asking, losing, return_exceptions=True)
 
 
 async def _rounds(client: AsyncModbusTcpClient, *, unit: int, code: int) -> DeviceObjects:

@@ -1,0 +1,176 @@
+"""python-snap7 behind its adapter: which lists it reads, and what it puts on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from snap7.server import Server
+
+from probes.s7 import OPERATING_STATE, PROTECTION, access_from_lists
+from scanner.clients import s7
+from scanner.errors import BadReply, Closed, Silent
+from scanner.guards import open_guard
+from scanner.model import Tier
+
+pytestmark = pytest.mark.integration
+WANTED = (PROTECTION, OPERATING_STATE)
+
+
+def szl(size: int, *records: bytes) -> bytes:
+    return struct.pack(">HH", size, len(records)) + b"".join(r.ljust(size, b"\0") for r in records)
+
+
+LISTS = {
+    (0x0232, 4): szl(40, struct.pack(">6H", 4, 1, 3, 2, 1, 0)),
+    (0x0424, 0): szl(20, bytes([0x51, 0x44, 0xFF, 0x04])),
+}
+
+
+@contextmanager
+def third_party_server(lists: dict[tuple[int, int], bytes] | None) -> Iterator[int]:
+    """python-snap7's own server, with spec-shaped lists in place of its header-less ones."""
+    logging.getLogger("snap7").setLevel(logging.CRITICAL)
+    server = Server(log=False)
+    if lists is not None:
+        server._get_szl_data = lambda which, index: lists.get((which, index))
+    server.start_to("127.0.0.1", _free_port())
+    try:
+        yield server.server_socket.getsockname()[1]
+    finally:
+        server.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def in_between(port: int) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A forwarder that writes down what the client sends."""
+    sent: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, downstream = await asyncio.open_connection("127.0.0.1", port)
+
+        async def pump(
+            source: asyncio.StreamReader, sink: asyncio.StreamWriter, keep: bool
+        ) -> None:
+            while data := await source.read(4096):
+                if keep:
+                    sent.append(data)
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(
+            pump(reader, downstream, True), pump(upstream, writer, False), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], sent
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_the_lists_of_a_third_party_server_come_out_with_their_header() -> None:
+    with third_party_server(LISTS) as port:
+        found = await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED)
+
+    assert found == LISTS
+    access = access_from_lists(found, tsap=0x0302)
+    assert (access.protection_level, access.password_set, access.mode_switch) == (2, True, 1)
+    assert access.operating_state == "stop"
+
+
+async def test_a_refused_list_is_followed_by_its_alternative() -> None:
+    only_0132 = {(0x0132, 4): LISTS[0x0232, 4]}
+
+    with third_party_server(only_0132) as port:
+        found = await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED)
+
+    assert found == only_0132
+    assert access_from_lists(found, tsap=0x0302).protection_level == 2
+
+
+async def test_a_list_without_its_header_claims_no_protection_level() -> None:
+    """The shape that the library's server has by itself, and that misleads get_protection()."""
+    with third_party_server(None) as port:
+        found = await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED)
+
+    access = access_from_lists(found, tsap=0x0302)
+    assert access.protection_level is None
+    assert access.password_set is None
+    assert access.operating_state is None
+
+
+async def test_every_frame_of_the_library_is_on_the_guards_list() -> None:
+    with third_party_server(LISTS) as port:
+        async with in_between(port) as (near, sent):
+            await s7.read_lists("127.0.0.1", near, rack=0, slot=1, wanted=WANTED)
+
+    guard = open_guard("s7")
+    frames, rest = guard.split(b"".join(sent))
+    assert not rest
+    assert [guard.judge(frame, Tier.READ) for frame in frames] == [None] * 4
+    assert frames[0][17:19] == b"\x03\x01"
+
+
+async def raw(behave: Callable[[bytes], bytes | None]) -> tuple[asyncio.Server, int, list[bytes]]:
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(4096):
+                seen.append(data)
+                reply = behave(data)
+                if reply is None:
+                    break
+                writer.write(reply)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1], seen
+
+
+@pytest.mark.parametrize(
+    ("behave", "error"),
+    [
+        (lambda data: b"", Silent),
+        (lambda data: None, Closed),
+        (lambda data: b"\x03\x00\x00\x0b\x06\x80\x00\x01\x00\x00\x01", (Closed, BadReply)),
+        (lambda data: b"HTTP/1.1 400 Bad Request\r\n\r\n", (Closed, BadReply, Silent)),
+        (lambda data: b"\x03\x00\x00\x04", (Closed, BadReply, Silent)),
+    ],
+)
+async def test_trouble_becomes_an_error_of_ours_after_one_connection(behave, error) -> None:
+    server, port, seen = await raw(behave)
+    try:
+        with pytest.raises(error):
+            await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED, deadline_s=0.3)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+    assert len(seen) == 1
+
+
+def test_the_adapter_offers_no_verb_but_reading() -> None:
+    offered = [
+        name
+        for name, value in vars(s7).items()
+        if inspect.isfunction(value) and value.__module__ == s7.__name__ and name[0] != "_"
+    ]
+
+    assert offered == ["read_lists"]
