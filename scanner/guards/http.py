@@ -32,7 +32,7 @@ FORM_TYPE = b"application/x-www-form-urlencoded"
 _REQUEST_LINE = re.compile(rb"(GET|HEAD|POST) (/[!-~]{0,255}) HTTP/1\.1\Z")
 _HEADER = re.compile(rb"([A-Za-z-]{1,32}): ([!-~](?:[ -~]{0,510}[!-~])?)\Z")
 _HOST = re.compile(rb"(?:[0-9.]{7,15}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?\Z")
-_LOGIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_.~-]*)+(?:\?[A-Za-z0-9_.~=&-]*)?\Z")
+_LOGIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_.~-]+)*/?(?:\?[A-Za-z0-9_.~=&-]*)?\Z")
 _FORM = re.compile(rb"[A-Za-z0-9_.~*+%=&-]*\Z")
 _AUTHORIZATION = re.compile(rb"Basic [A-Za-z0-9+/]{0,400}={0,2}\Z")
 _CONTENT_LENGTH = re.compile(rb"[0-9]{1,4}\Z")

@@ -1,0 +1,268 @@
+"""The SNMP guard: what our encoder and pysnmp build for reading passes, all else is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyasn1.codec.ber import encoder
+from pysnmp.proto import api, rfc1902, rfc1905
+from pysnmp.proto.api import v1, v2c
+
+from probes import snmp
+from scanner.errors import GuardRefused
+from scanner.guards.snmp import GUARD, MAX_DATAGRAM
+from scanner.model import Tier
+
+SENDING = (Tier.IDENTIFY, Tier.READ, Tier.LOGIN)
+SYS_DESCR = (1, 3, 6, 1, 2, 1, 1, 1, 0)
+IF_DESCR = (1, 3, 6, 1, 2, 1, 2, 2, 1, 2)
+
+
+def judge(frame: bytes, tier: Tier) -> str | None:
+    return GUARD.open().judge(frame, tier)
+
+
+def message(
+    pdu: object, version: int = 1, community: str = "public", oid: tuple[int, ...] = SYS_DESCR,
+    value: object | None = None,
+) -> bytes:  # fmt: skip
+    """A message as pysnmp writes it, with one variable binding."""
+    module = api.PROTOCOL_MODULES[version]
+    module.apiPDU.set_defaults(pdu)
+    module.apiPDU.set_varbinds(pdu, [(oid, value if value is not None else module.Null(""))])
+    whole = module.Message()
+    module.apiMessage.set_defaults(whole)
+    module.apiMessage.set_community(whole, community)
+    module.apiMessage.set_pdu(whole, pdu)
+    return bytes(encoder.encode(whole))
+
+
+def bulk(repetitions: int, community: str = "public", oid: tuple[int, ...] = IF_DESCR) -> bytes:
+    pdu = v2c.GetBulkRequestPDU()
+    v2c.apiBulkPDU.set_defaults(pdu)
+    v2c.apiBulkPDU.set_max_repetitions(pdu, repetitions)
+    v2c.apiBulkPDU.set_varbinds(pdu, [(oid, v2c.Null(""))])
+    whole = v2c.Message()
+    v2c.apiMessage.set_defaults(whole)
+    v2c.apiMessage.set_community(whole, community)
+    v2c.apiMessage.set_pdu(whole, pdu)
+    return bytes(encoder.encode(whole))
+
+
+def trap_v1() -> bytes:
+    pdu = v1.TrapPDU()
+    v1.apiTrapPDU.set_defaults(pdu)
+    v1.apiTrapPDU.set_varbinds(pdu, [(SYS_DESCR, v1.Null(""))])
+    whole = v1.Message()
+    v1.apiMessage.set_defaults(whole)
+    v1.apiMessage.set_community(whole, "public")
+    v1.apiMessage.set_pdu(whole, pdu)
+    return bytes(encoder.encode(whole))
+
+
+def v3(
+    pdu: bytes, *, flags: int = 0, engine: bytes = b"\x80\0\0\0\1abcd", user: bytes = b"audit",
+    auth: bytes = b"", priv: bytes = b"", encrypted: bytes | None = None,
+) -> bytes:  # fmt: skip
+    """An SNMPv3 message built from parts with the probe's primitives."""
+    t, i = snmp.encode_tlv, snmp.encode_integer
+    header = t(0x30, i(7) + i(1472) + t(4, bytes((flags,))) + i(3))
+    security = t(0x30, t(4, engine) + i(1) + i(2) + t(4, user) + t(4, auth) + t(4, priv))
+    scoped = t(4, encrypted) if encrypted is not None else t(0x30, t(4, engine) + t(4, b"") + pdu)
+    return t(0x30, i(3) + header + t(4, security) + scoped)
+
+
+def pdu(tag: int, oid: str = "1.3.6.1.2.1.1.1.0", value: bytes = b"\x05\x00") -> bytes:
+    t, i = snmp.encode_tlv, snmp.encode_integer
+    body = i(1) + i(0) + i(10 if tag == 0xA5 else 0)
+    return t(tag, body + t(0x30, t(0x30, snmp.encode_oid(oid) + value)))
+
+
+# --- what may leave ------------------------------------------------------------------------------
+
+
+def test_every_planned_question_passes_in_its_tier() -> None:
+    for probe in (snmp.PROBE, snmp.READ_PROBE, snmp.LOGIN_PROBE):
+        for question in probe.questions:
+            if question.sample:
+                assert judge(question.sample, probe.tier) is None, question.label
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("tier", SENDING)
+def test_a_get_request_under_public_passes(version: int, tier: Tier) -> None:
+    get = api.PROTOCOL_MODULES[version].GetRequestPDU()
+
+    assert judge(message(get, version), tier) is None
+
+
+def test_table_questions_belong_to_the_read_tier() -> None:
+    get_next = message(v2c.GetNextRequestPDU(), oid=IF_DESCR)
+    get = message(v2c.GetRequestPDU(), oid=(*IF_DESCR, 1))
+
+    for frame in (get_next, get, bulk(10)):
+        assert judge(frame, Tier.READ) is None
+        assert judge(frame, Tier.IDENTIFY) is not None
+
+
+def test_v1_tables_are_read_with_get_next() -> None:
+    assert judge(message(v1.GetNextRequestPDU(), version=0, oid=IF_DESCR), Tier.READ) is None
+
+
+def test_lldp_may_be_read_and_vendor_trees_may_not() -> None:
+    assert judge(bulk(10, oid=(1, 0, 8802, 1, 1, 2, 1, 4, 1, 1, 5)), Tier.READ) is None
+    assert judge(bulk(10, oid=(1, 3, 6, 1, 4, 1, 8691, 7)), Tier.READ) is not None
+    assert judge(bulk(10, oid=(1, 0, 8802, 1, 1, 3)), Tier.READ) is not None
+
+
+def test_bulk_asks_for_ten_rows_at_most() -> None:
+    assert judge(bulk(10), Tier.READ) is None
+    for repetitions in (0, 11, 50, 2**31 - 1):
+        assert judge(bulk(repetitions), Tier.READ) is not None
+
+
+def test_another_community_is_tried_in_the_login_tier_only_and_only_on_the_system_group() -> None:
+    get = message(v2c.GetRequestPDU(), community="private")
+
+    assert judge(get, Tier.IDENTIFY) is not None
+    assert judge(get, Tier.READ) is not None
+    assert judge(get, Tier.LOGIN) is None
+    assert judge(bulk(5, community="private"), Tier.LOGIN) is not None
+    deep = message(v2c.GetRequestPDU(), community="private", oid=(*IF_DESCR, 1))
+    assert judge(deep, Tier.LOGIN) is not None
+    assert judge(message(v2c.GetRequestPDU(), community="x" * 33), Tier.LOGIN) is not None
+
+
+def test_engine_discovery_passes_and_anything_more_of_v3_waits_for_the_read_tier() -> None:
+    assert judge(snmp.encode_discovery(4), Tier.IDENTIFY) is None
+    plain = v3(pdu(0xA0))
+    assert judge(plain, Tier.IDENTIFY) is not None
+    assert judge(plain, Tier.READ) is None
+    assert judge(v3(pdu(0xA1)), Tier.READ) is None
+    assert judge(v3(pdu(0xA5, "1.3.6.1.2.1.2.2.1.2")), Tier.READ) is None
+    assert judge(v3(pdu(0xA0), flags=1, auth=bytes(12)), Tier.READ) is None
+
+
+# --- what may not --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("community", ["public", "private"])
+def test_what_pysnmp_builds_to_write_or_to_notify_is_refused_in_every_tier(
+    tier: Tier, version: int, community: str
+) -> None:
+    module = api.PROTOCOL_MODULES[version]
+    frames = [
+        message(module.SetRequestPDU(), version, community, value=rfc1902.OctetString("x")),
+        message(module.SetRequestPDU(), version, community),
+        message(module.GetResponsePDU(), version, community),
+    ]
+    if version == 1:
+        frames += [
+            message(module.InformRequestPDU(), version, community),
+            message(module.SNMPv2TrapPDU(), version, community),
+            message(module.ReportPDU(), version, community),
+        ]
+    else:
+        frames.append(trap_v1())
+    for frame in frames:
+        assert judge(frame, tier) is not None
+
+
+@given(tag=st.integers(0, 255), tier=st.sampled_from(list(Tier)))
+def test_every_pdu_type_off_the_list_is_refused(tag: int, tier: Tier) -> None:
+    t, i = snmp.encode_tlv, snmp.encode_integer
+    frames = [v3(pdu(tag)), v3(pdu(tag), flags=1, auth=bytes(12))]
+    for version in (0, 1):
+        frames.append(t(0x30, i(version) + t(4, b"public") + pdu(tag)))
+
+    if tag not in (0xA0, 0xA1, 0xA5):
+        for frame in frames:
+            assert judge(frame, tier) is not None
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_question_with_a_value_in_it_is_refused(tier: Tier) -> None:
+    for value in (b"\x04\x01x", b"\x02\x01\x01", b"\x05\x01\x00", b"\x80\x00"):
+        t, i = snmp.encode_tlv, snmp.encode_integer
+        frame = t(0x30, i(1) + t(4, b"public") + pdu(0xA0, value=value))
+        assert judge(frame, tier) is not None
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_encrypted_v3_is_refused_because_a_set_could_hide_in_it(tier: Tier) -> None:
+    for flags in (2, 3, 6, 7):
+        frame = v3(b"", flags=flags, auth=bytes(12), priv=bytes(8), encrypted=bytes(40))
+        assert judge(frame, tier) is not None
+
+
+def test_nothing_passes_in_the_passive_tier() -> None:
+    assert judge(snmp.PROBE.questions[0].sample, Tier.PASSIVE) is not None
+
+
+@given(cut=st.integers(0, 95), extra=st.binary(max_size=4))
+def test_a_cut_or_extended_question_is_refused(cut: int, extra: bytes) -> None:
+    whole = snmp.PROBE.questions[0].sample
+    assert len(whole) == 96
+
+    assert judge(whole[:cut] + extra, Tier.LOGIN) is not None or whole[:cut] + extra == whole
+    if extra:
+        assert judge(whole + extra, Tier.LOGIN) is not None
+
+
+@given(at=st.integers(0, 95), bit=st.integers(0, 7))
+def test_a_question_with_one_bit_flipped_is_still_a_harmless_question_or_refused(
+    at: int, bit: int
+) -> None:
+    """The guard is not needed to notice; pysnmp must then read a GetRequest without a value."""
+    frame = bytearray(snmp.PROBE.questions[0].sample)
+    frame[at] ^= 1 << bit
+
+    if judge(bytes(frame), Tier.IDENTIFY) is None:
+        from pyasn1.codec.ber import decoder
+
+        parsed, rest = decoder.decode(bytes(frame), asn1Spec=v2c.Message())
+        read = v2c.apiMessage.get_pdu(parsed)
+        assert not rest
+        assert isinstance(read, rfc1905.GetRequestPDU)
+        assert bytes(v2c.apiMessage.get_community(parsed)) == b"public"
+        assert all(
+            str(name).startswith("1.3.6.1.2.1.1.") for name, _ in v2c.apiPDU.get_varbinds(read)
+        )
+
+
+@settings(max_examples=300)
+@given(data=st.binary(max_size=200), tier=st.sampled_from(list(Tier)))
+def test_any_bytes_are_judged_without_an_exception(data: bytes, tier: Tier) -> None:
+    verdict = judge(data, tier)
+
+    assert verdict is None or isinstance(verdict, str)
+
+
+def test_lengths_that_are_not_in_their_shortest_form_are_refused() -> None:
+    """Two parsers may disagree about such a length, and what one skips the other may execute."""
+    whole = snmp.PROBE.questions[0].sample
+    long_form = bytes((0x30, 0x81, len(whole) - 2)) + whole[2:]
+    indefinite = bytes((0x30, 0x80)) + whole[2:] + b"\0\0"
+
+    assert judge(long_form, Tier.IDENTIFY) is not None
+    assert judge(indefinite, Tier.IDENTIFY) is not None
+
+
+def test_a_datagram_is_one_frame_and_never_longer_than_one_of_ours() -> None:
+    guard = GUARD.open()
+
+    assert guard.split(b"") == ((), b"")
+    assert guard.split(b"abc") == ((b"abc",), b"")
+    with pytest.raises(GuardRefused):
+        guard.split(bytes(MAX_DATAGRAM + 1))
+
+
+def test_padded_numbers_are_refused() -> None:
+    t = snmp.encode_tlv
+    request = t(0xA0, t(2, b"\0\0\0\1") + t(2, b"\0") + t(2, b"\0") + pdu(0xA0)[11:])
+    frame = t(0x30, snmp.encode_integer(1) + t(4, b"public") + request)
+
+    assert judge(frame, Tier.IDENTIFY) is not None
