@@ -66,6 +66,7 @@ MAX_TEXT: Final = 64
 
 SIEMENS_MANUFACTURER_ID: Final = 0x002A
 """Identification & maintenance manufacturer id, PROFIBUS and PROFINET International."""
+_ORIGINAL_EQUIPMENT: Final = re.compile(r"Original (\S.{0,30}?) Equipment")
 _SIEMENS_ORDER_NUMBER: Final = re.compile(r"6(ES7|AG1|GK|ED1|AV|DD|SL|FC|MD) ?\w")
 _CPU_ORDER_NUMBER: Final = re.compile(r"6(ES7|AG1) (21[1-7]|31[2-9]|41[2-7]|51[1-8])-")
 
@@ -414,14 +415,12 @@ def identities(
     """
     What the lists say, and apart from it what only a table says (vendor, class).
 
-    Other vendors build CPUs that speak S7 and carry Siemens' order numbers. "Siemens" is said when
-    the copyright record says so and nothing contradicts it, or when the manufacturer id is
-    Siemens', or, by the order number, when the device tells no manufacturer at all.
+    Other vendors build CPUs that speak S7 and carry Siemens' order numbers. The vendor is the one
+    that the copyright record names, unless the manufacturer id contradicts it; else Siemens by its
+    manufacturer id, or by the order number when the device names no manufacturer at all.
     """
-    siemens_in_words = "siemens" in (component.copyright or "").casefold()
-    foreign_id = component.manufacturer_id not in (None, SIEMENS_MANUFACTURER_ID)
     said = DeviceIdentity(
-        vendor="Siemens" if siemens_in_words and not foreign_id else None,
+        vendor=_vendor_in_words(component),
         model=component.module_type,
         order_number=module.order_number,
         hardware=module.hardware,
@@ -438,12 +437,28 @@ def identities(
     return tuple(fact for fact in (said, looked_up) if fact not in empty)
 
 
+def _vendor_in_words(component: ComponentIdentification) -> str | None:
+    """From "Original <vendor> Equipment", or any words that name Siemens."""
+    words = component.copyright or ""
+    if named := _ORIGINAL_EQUIPMENT.fullmatch(words):
+        vendor = named[1]
+    elif "siemens" in words.casefold():
+        vendor = "Siemens"
+    else:
+        return None
+    siemens_by_id = component.manufacturer_id == SIEMENS_MANUFACTURER_ID
+    agree = component.manufacturer_id is None or siemens_by_id == (vendor == "Siemens")
+    return vendor if agree else None
+
+
 def _vendor_by_table(
     module: ModuleIdentification, component: ComponentIdentification
 ) -> str | None:
+    if component.copyright is not None:
+        return None
     if component.manufacturer_id is not None:
         return "Siemens" if component.manufacturer_id == SIEMENS_MANUFACTURER_ID else None
-    if component.copyright is None and _SIEMENS_ORDER_NUMBER.match(module.order_number or ""):
+    if _SIEMENS_ORDER_NUMBER.match(module.order_number or ""):
         return "Siemens"
     return None
 

@@ -36,8 +36,10 @@ async def device(
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
     """`behave(request)` gives the reply; None closes. `close_after`: bytes of it that are sent."""
     seen: list[bytes] = []
+    conversations: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
         try:
             while request := await reader.read(4096):
                 seen.append(request)
@@ -56,6 +58,8 @@ async def device(
     try:
         yield server.sockets[0].getsockname()[1], seen
     finally:
+        if conversations:
+            await asyncio.wait(conversations, timeout=5)
         server.close()
         await server.wait_closed()
 

@@ -44,9 +44,11 @@ class Device:
         self.connections = 0
         self.seen: list[bytes] = []
         self.port = 0
+        self.conversations: list[asyncio.Task[None]] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.conversations.append(asyncio.current_task())
         try:
             while frame := await reader.read(4096):
                 self.seen.append(frame)
@@ -70,6 +72,8 @@ async def device(behave: Callable[[bytes], bytes | None]) -> AsyncIterator[Devic
     try:
         yield raw
     finally:
+        if raw.conversations:
+            await asyncio.wait(raw.conversations, timeout=5)
         server.close()
         await server.wait_closed()
 

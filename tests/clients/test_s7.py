@@ -56,27 +56,31 @@ def _free_port() -> int:
 async def in_between(port: int) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A forwarder that writes down what the client sends."""
     sent: list[bytes] = []
+    conversations: list[asyncio.Task[None]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, downstream = await asyncio.open_connection("127.0.0.1", port)
-
-        async def pump(
-            source: asyncio.StreamReader, sink: asyncio.StreamWriter, keep: bool
-        ) -> None:
+    async def pump(
+        source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: list[bytes]
+    ) -> None:
+        try:
             while data := await source.read(4096):
-                if keep:
-                    sent.append(data)
+                kept.append(data)
                 sink.write(data)
+        except ConnectionError:
+            pass
+        finally:
             sink.close()
 
-        await asyncio.gather(
-            pump(reader, downstream, True), pump(upstream, writer, False), return_exceptions=True
-        )
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
+        upstream, downstream = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, downstream, sent), pump(upstream, writer, []))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], sent
     finally:
+        if conversations:
+            await asyncio.wait(conversations, timeout=5)
         server.close()
         await server.wait_closed()
 
@@ -124,10 +128,14 @@ async def test_every_frame_of_the_library_is_on_the_guards_list() -> None:
     assert frames[0][17:19] == b"\x03\x01"
 
 
-async def raw(behave: Callable[[bytes], bytes | None]) -> tuple[asyncio.Server, int, list[bytes]]:
+@asynccontextmanager
+async def raw(behave: Callable[[bytes], bytes | None]) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """`behave(bytes)` gives the reply, b"" is silence, None closes."""
     seen: list[bytes] = []
+    conversations: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
         try:
             while data := await reader.read(4096):
                 seen.append(data)
@@ -141,7 +149,13 @@ async def raw(behave: Callable[[bytes], bytes | None]) -> tuple[asyncio.Server, 
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    return server, server.sockets[0].getsockname()[1], seen
+    try:
+        yield server.sockets[0].getsockname()[1], seen
+    finally:
+        if conversations:
+            await asyncio.wait(conversations, timeout=5)
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -155,13 +169,9 @@ async def raw(behave: Callable[[bytes], bytes | None]) -> tuple[asyncio.Server, 
     ],
 )
 async def test_trouble_becomes_an_error_of_ours_after_one_connection(behave, error) -> None:
-    server, port, seen = await raw(behave)
-    try:
+    async with raw(behave) as (port, seen):
         with pytest.raises(error):
             await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED, deadline_s=0.3)
-    finally:
-        server.close()
-        await server.wait_closed()
 
     assert len(seen) == 1
 

@@ -101,8 +101,10 @@ def found_in(facts: tuple) -> dict[str, object]:
 async def played(answer: Callable[[bytes | None], bytes]) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A TCP server that plays an answer function, and what it was sent."""
     seen: list[bytes] = []
+    conversations: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
         try:
             while True:
                 head = await reader.readexactly(24)
@@ -120,6 +122,8 @@ async def played(answer: Callable[[bytes | None], bytes]) -> AsyncIterator[tuple
     try:
         yield server.sockets[0].getsockname()[1], seen
     finally:
+        if conversations:
+            await asyncio.wait(conversations, timeout=5)
         server.close()
         await server.wait_closed()
 

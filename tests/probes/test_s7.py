@@ -353,13 +353,15 @@ def component(copyright_: bytes = b"", manufacturer: int | None = None) -> bytes
         ({0x11: MODULE, 0x1C: component(manufacturer=0x2A)}, "Siemens"),
         ({0x11: MODULE, 0x1C: component()}, "Siemens"),
         ({0x11: MODULE}, "Siemens"),
-        ({0x11: MODULE, 0x1C: component(b"VIPA GmbH")}, None),
+        ({0x11: MODULE, 0x1C: component(b"Original VIPA Equipment")}, "VIPA"),
+        ({0x11: MODULE, 0x1C: component(b"Original VIPA Equipment", 0x2A)}, None),
+        ({0x11: MODULE, 0x1C: component(b"(c) VIPA GmbH")}, None),
         ({0x11: MODULE, 0x1C: component(manufacturer=0x022B)}, None),
         ({0x11: MODULE, 0x1C: component(b"Original Siemens Equipment", 0x022B)}, None),
         ({0x1C: component()}, None),
     ],
 )
-async def test_siemens_is_said_on_evidence_only(replay, lists, vendor) -> None:
+async def test_a_vendor_is_named_on_evidence_only(replay, lists, vendor) -> None:
     facts = await s7.run(replay(s7.PROBE, cpu(lists)))
 
     assert found_in(facts).get("vendor") == vendor
@@ -485,8 +487,10 @@ def test_every_request_of_the_plan_passes_the_guard() -> None:
 async def played(answer: Callable):
     """A TCP server that plays an answer function, one TPKT at a time."""
     seen: list[bytes] = []
+    conversations: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
         try:
             while True:
                 head = await reader.readexactly(4)
@@ -503,6 +507,8 @@ async def played(answer: Callable):
     try:
         yield server.sockets[0].getsockname()[1], seen
     finally:
+        if conversations:
+            await asyncio.wait(conversations, timeout=5)
         server.close()
         await server.wait_closed()
 
