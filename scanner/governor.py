@@ -86,10 +86,10 @@ class Rate:
 class Health:
     """What is known of how a device fares; decides on distress (safety.md section 6)."""
 
-    answered: bool = False
     silent_in_a_row: int = 0
-    baseline_s: dict[str, float] = field(default_factory=dict)
-    answered_questions: set[str] = field(default_factory=set)
+    answered_ports: set[int] = field(default_factory=set)
+    answered_questions: set[tuple[int, str]] = field(default_factory=set)
+    baseline_s: dict[tuple[int, str], float] = field(default_factory=dict)
     signs: list[str] = field(default_factory=list)
     needs_canary: str | None = None
     paused_until: float = 0.0
@@ -353,40 +353,46 @@ class Governor:
         f.bytes_out += bytes_out
         f.bytes_in += bytes_in
 
-    def note_answer(self, device: Device, service: str, latency_s: float, *, exempt: bool) -> None:
+    def note_answer(
+        self, device: Device, port: int, question: str, latency_s: float, *, exempt: bool
+    ) -> None:
         """
         A reply came. Slower than max(5 x baseline, baseline + 200 ms) is a sign of distress; the
-        baseline is the first reply of that service. Login exchanges are exempt.
+        baseline is the first reply to that question. Login exchanges are exempt.
         """
         health = device.health
-        health.answered = True
+        health.answered_ports.add(port)
         health.silent_in_a_row = 0
-        health.answered_questions.add(service)
+        health.answered_questions.add((port, question))
         if exempt:
             return
-        baseline = health.baseline_s.setdefault(service, latency_s)
+        baseline = health.baseline_s.setdefault((port, question), latency_s)
         if latency_s > max(5 * baseline, baseline + 0.2):
-            self._sign(device, f"{service} answered in {latency_s:.2f} s after {baseline:.2f} s")
+            what = f"port {port}, {question}: answered in {latency_s:.2f} s after {baseline:.2f} s"
+            self._sign(device, what)
 
-    def note_silence(self, device: Device, service: str) -> None:
+    def note_silence(self, device: Device, port: int, question: str) -> None:
         """
-        No answer. Nothing on an address that never answered; on one that did, a silence of a
+        No answer. Nothing on an address that never answered, and nothing where a port that answers
+        leaves a new question (another unit id, version or community) unanswered. A silence of a
         question answered before, or the third silent new port in a row, asks for a canary.
         """
         health = device.health
-        if not health.answered:
+        if not health.answered_ports:
             return
-        if service in health.answered_questions:
-            health.needs_canary = f"{service} fell silent"
+        if (port, question) in health.answered_questions:
+            health.needs_canary = f"port {port}, {question}: fell silent"
+            return
+        if port in health.answered_ports:
             return
         health.silent_in_a_row += 1
         if health.silent_in_a_row >= 3:
             health.silent_in_a_row = 0
             health.needs_canary = "three silent ports in a row"
 
-    def note_reset(self, device: Device, service: str) -> None:
+    def note_reset(self, device: Device, port: int, question: str) -> None:
         """The device reset a connection in mid-exchange."""
-        self._sign(device, f"{service} reset the connection in mid-exchange")
+        self._sign(device, f"port {port}, {question}: reset in mid-exchange")
 
     def note_canary(self, device: Device, healthy: bool, note: str) -> None:
         health = device.health

@@ -16,7 +16,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from scanner import tripwire
 from scanner.errors import GuardRefused, WalkdownError, WireError, Withheld
@@ -50,10 +50,11 @@ def _is_ours(peer: tuple[str, int], transport: str) -> bool:
     table = Path(f"/proc/net/{transport}")
     if not table.exists():
         return True
-    packed = socket.inet_aton(peer[0])[::-1].hex().upper() + f":{peer[1]:04X}"
+    port = f":{peer[1]:04X}"
+    ours = {socket.inet_aton(peer[0])[::-1].hex().upper() + port, "00000000" + port}
     for line in table.read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1] == packed:
+        if fields[1] in ours:  # a datagram socket is often bound to any address
             return int(fields[7]) == os.getuid()
     return False
 
@@ -158,8 +159,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - we made it so
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # no subclass in Python 3.11
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if self._peer is None and _is_ours(addr[:2], "udp"):

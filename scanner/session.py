@@ -252,7 +252,7 @@ class GovernedSession:
             if framer is None:
                 return b""
             record.reply = await self._read_reply(
-                request, framer, deadline_s, max_reply, whatever_came, record
+                request, framer, label, deadline_s, max_reply, whatever_came, record
             )
             return record.reply
 
@@ -350,6 +350,7 @@ class GovernedSession:
         self,
         request: bytes | None,
         framer: Framer,
+        label: str,
         deadline_s: float,
         max_reply: int,
         whatever_came: bool,
@@ -361,10 +362,9 @@ class GovernedSession:
         datagram = self._target.transport is Transport.UDP
         resend_at = started + deadline_s / 2 if datagram and request is not None else None
         received, self._leftover = self._leftover, b""
-        service = f"{self._probe.protocol} port {self._target.port}"
         while True:
             if received and (length := framer(received)) is not None:
-                self._answered(service, started, record)
+                self._answered(label, started, record)
                 if not datagram:
                     self._leftover = received[length:]
                 return received[:length]
@@ -380,34 +380,36 @@ class GovernedSession:
                     await self._send(request)  # the one retry, for a lost datagram
                     continue
                 if received and whatever_came:
-                    self._answered(service, started, record)
+                    self._answered(label, started, record)
                     return received
                 if not received:
-                    self._governor.note_silence(self._device, service)
+                    self._governor.note_silence(self._device, self._target.port, label)
                 raise
             except Reset:
-                self._governor.note_reset(self._device, service)
+                self._governor.note_reset(self._device, self._target.port, label)
                 raise
             if record.first_byte_at is None:
                 record.first_byte_at = clock()
             if not data:
                 if received and whatever_came:
-                    self._answered(service, started, record)
+                    self._answered(label, started, record)
                     return received
                 raise Closed("the device closed the connection before a whole reply came")
             received = data if datagram else received + data
             if len(received) > max_reply:
                 if whatever_came:
-                    self._answered(service, started, record)
+                    self._answered(label, started, record)
                     return received[:max_reply]
                 raise BadReply(f"a reply of more than {max_reply} bytes")
             if datagram and framer(received) is None and not whatever_came:
                 received = b""  # not the reply to our question: wait for the one that is
 
-    def _answered(self, service: str, started: float, record: _Record) -> None:
+    def _answered(self, label: str, started: float, record: _Record) -> None:
         first = record.first_byte_at or self._governor.clock.monotonic()
         exempt = self.tier is Tier.LOGIN or self._device.limits.name == "lab"
-        self._governor.note_answer(self._device, service, first - started, exempt=exempt)
+        self._governor.note_answer(
+            self._device, self._target.port, label, first - started, exempt=exempt
+        )
         self._settle()
 
     def _settle(self) -> None:
@@ -472,22 +474,22 @@ class GovernedSession:
         assert self._wire is not None  # noqa: S101 - set by _connect
         clock = self._governor.clock.monotonic
         started = clock()
-        service = f"tls port {self._target.port}"
+        label = "TLS handshake"
         while True:
             if data:
                 self._judge_records(data)
                 await self._wire.send(data)
             if tls.version() is not None and _is_done(tls):
-                self._answered(service, started, record)
+                self._answered(label, started, record)
                 return
             try:
                 received = await self._wire.receive(started + deadline_s - clock())
             except Silent:
-                self._governor.note_silence(self._device, service)
+                self._governor.note_silence(self._device, self._target.port, label)
                 raise
             except Reset as error:
                 if record.reply:
-                    self._governor.note_reset(self._device, service)
+                    self._governor.note_reset(self._device, self._target.port, label)
                 raise BadReply("the device reset the connection in the handshake") from error
             if record.first_byte_at is None:
                 record.first_byte_at = clock()

@@ -176,7 +176,7 @@ def backup_observations(
     )
 
 
-def _run_git(argv: Sequence[str], environment: Mapping[str, str], most: int) -> bytes:
+def _run_git(argv: Sequence[str], environment: Mapping[str, str]) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603 - fixed read-only git commands, see scanner.backups
             list(argv), env=dict(environment), capture_output=True, timeout=60, check=False
@@ -185,7 +185,7 @@ def _run_git(argv: Sequence[str], environment: Mapping[str, str], most: int) -> 
         raise UsageError(f"git cannot be run: {type(error).__name__}") from error
     if done.returncode != 0:
         raise UsageError(f"git says: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout[:most]
+    return done.stdout
 
 
 def _attestations(which: site.Site, now: datetime) -> tuple[AttestationInfo, ...]:

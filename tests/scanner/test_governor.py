@@ -194,7 +194,7 @@ def test_silence_of_an_address_that_never_answered_is_no_distress() -> None:
     one = device(governor)
 
     for _ in range(10):
-        governor.note_silence(one, "modbus port 502")
+        governor.note_silence(one, 502, "identity")
 
     assert one.health.needs_canary is None
     assert not one.health.signs
@@ -203,23 +203,34 @@ def test_silence_of_an_address_that_never_answered_is_no_distress() -> None:
 def test_silence_of_a_question_answered_before_asks_for_a_canary() -> None:
     governor = Governor(FakeTime().clock(), always)
     one = device(governor)
-    governor.note_answer(one, "modbus port 502", 0.01, exempt=False)
+    governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
-    governor.note_silence(one, "modbus port 502")
+    governor.note_silence(one, 502, "identity")
 
     assert one.health.needs_canary
     assert not one.health.stopped
 
 
+def test_a_new_question_left_unanswered_by_a_port_that_answers_is_no_distress() -> None:
+    governor = Governor(FakeTime().clock(), always)
+    one = device(governor)
+    governor.note_answer(one, 502, "unit 1", 0.01, exempt=False)
+
+    for unit in range(2, 9):
+        governor.note_silence(one, 502, f"unit {unit}")
+
+    assert one.health.needs_canary is None
+
+
 def test_three_silent_ports_in_a_row_ask_for_a_canary() -> None:
     governor = Governor(FakeTime().clock(), always)
     one = device(governor)
-    governor.note_answer(one, "modbus port 502", 0.01, exempt=False)
+    governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
     for port in (80, 22):
-        governor.note_silence(one, f"port {port}")
+        governor.note_silence(one, port, "identity")
     assert one.health.needs_canary is None
-    governor.note_silence(one, "port 23")
+    governor.note_silence(one, 23, "identity")
 
     assert one.health.needs_canary
 
@@ -227,11 +238,11 @@ def test_three_silent_ports_in_a_row_ask_for_a_canary() -> None:
 def test_a_slow_reply_is_a_sign_and_a_second_sign_stops_the_device() -> None:
     governor = Governor(FakeTime().clock(), always)
     one = device(governor)
-    governor.note_answer(one, "modbus port 502", 0.01, exempt=False)
+    governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
-    governor.note_answer(one, "modbus port 502", 0.5, exempt=False)
+    governor.note_answer(one, 502, "identity", 0.5, exempt=False)
     assert len(one.health.signs) == 1
-    governor.note_reset(one, "http port 80")
+    governor.note_reset(one, 80, "identity")
 
     with pytest.raises(BreakerOpen):
         governor.check(one, Tier.IDENTIFY, 1.0)
@@ -252,9 +263,9 @@ def test_two_devices_in_distress_within_a_minute_stop_their_zone() -> None:
     governor = Governor(time.clock(), always)
     first, second, third = (device(governor, f"127.0.0.{n}") for n in (1, 2, 3))
 
-    governor.note_reset(first, "modbus port 502")
+    governor.note_reset(first, 502, "identity")
     time.now += 59
-    governor.note_reset(second, "modbus port 502")
+    governor.note_reset(second, 502, "identity")
 
     with pytest.raises(BreakerOpen):
         governor.check(third, Tier.IDENTIFY, 1.0)
@@ -265,9 +276,9 @@ def test_two_devices_in_distress_far_apart_do_not_stop_their_zone() -> None:
     governor = Governor(time.clock(), always)
     first, second, third = (device(governor, f"127.0.0.{n}") for n in (1, 2, 3))
 
-    governor.note_reset(first, "modbus port 502")
+    governor.note_reset(first, 502, "identity")
     time.now += 61
-    governor.note_reset(second, "modbus port 502")
+    governor.note_reset(second, 502, "identity")
 
     governor.check(third, Tier.IDENTIFY, 1.0)
 

@@ -428,3 +428,52 @@ def test_the_tripwire_refuses_names_datagrams_and_processes() -> None:
             subprocess.run(["true"], check=True)
         with tripwire.grant_process():
             subprocess.run(["true"], check=True)
+
+
+async def test_a_datagram_library_behind_the_relay_reads_and_cannot_write(governed) -> None:
+    from pysnmp.hlapi.v3arch import asyncio as api
+
+    probe = Probe(
+        name="snmp",
+        protocol="snmp",
+        transport=Transport.UDP,
+        ports=(161,),
+        tier=Tier.READ,
+        run=nothing,
+        questions=(),
+        deadline_s=6.0,
+    )
+
+    def answer(count: int, data: bytes) -> bytes:
+        # A GetResponse is the request with another tag and, here, the same empty value.
+        return data.replace(b"\xa0", b"\xa2", 1)
+
+    async def ask(host: str, port: int, verb, value) -> object:
+        engine = api.SnmpEngine()
+        try:
+            target = await api.UdpTransportTarget.create((host, port), timeout=0.5, retries=0)
+            name = api.ObjectIdentity("1.3.6.1.2.1.1.1.0")
+            variable = api.ObjectType(name, value) if value else api.ObjectType(name)
+            return await verb(
+                engine,
+                api.CommunityData("public", mpModel=1),
+                target,
+                api.ContextData(),
+                variable,
+                lookupMib=False,
+            )
+        finally:
+            engine.close_dispatcher()
+
+    async with datagram_server(answer) as (server, port):
+        async with governed(probe, port) as session:
+            async with session.relay() as endpoint:
+                indication, *_ = await ask(*endpoint, api.get_cmd, None)
+            assert indication is None
+            assert len(server.seen) == 1
+
+            with pytest.raises(GuardRefused):
+                async with session.relay() as endpoint:
+                    await ask(*endpoint, api.set_cmd, api.OctetString("x"))
+
+    assert len(server.seen) == 1
