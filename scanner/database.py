@@ -166,6 +166,8 @@ class Database:
                 self._advisory.close()
             self.engine.dispose()
         if self._file_lock is not None:
+            if self.path is not None and self.path.exists():
+                _leave_one_file(self.path)
             self._file_lock.release()
         self._advisory = self._file_lock = None
 
@@ -295,7 +297,12 @@ def put_in_place(draft: Path, path: Path) -> bool:
 
 
 def open_existing(
-    place: str | Path, kind: Kind, *, exclusive: bool, busy_timeout_s: float = 5.0
+    place: str | Path,
+    kind: Kind,
+    *,
+    exclusive: bool,
+    read_only: bool = False,
+    busy_timeout_s: float = 5.0,
 ) -> Database:
     """
     Open a database, bringing an older schema up to date. Raises StoreError when it is missing,
@@ -304,7 +311,8 @@ def open_existing(
     url, path = parse_place(place)
     if path is not None:
         _inspect_file(path, kind)
-    database = Database(_engine(url, busy_timeout_s), _shown(url, path), kind, path)
+    engine = _engine(url, busy_timeout_s, read_only=read_only)
+    database = Database(engine, _shown(url, path), kind, path)
     try:
         if exclusive:
             database.lock()
@@ -312,17 +320,24 @@ def open_existing(
         revision = _revision(database)
         if revision is None:
             raise StoreError(f"{database.place}: this is not a Walkdown {kind.noun}")
-        if revision != kind.head:
-            if revision not in known_revisions(kind):
-                raise StoreError(
-                    f"{database.place}: made by a newer Walkdown (schema {revision});"
-                    f" this one knows {kind.head}. Update Walkdown to read it"
-                )
+        if revision == kind.head:
+            return database
+        if revision not in known_revisions(kind):
+            raise StoreError(
+                f"{database.place}: made by a newer Walkdown (schema {revision});"
+                f" this one knows {kind.head}. Update Walkdown to read it"
+            )
+        if not read_only:
             upgrade(database)
+            return database
     except BaseException:
         database.close()
         raise
-    return database
+    database.close()
+    open_existing(place, kind, exclusive=True, busy_timeout_s=busy_timeout_s).close()
+    return open_existing(
+        place, kind, exclusive=False, read_only=True, busy_timeout_s=busy_timeout_s
+    )
 
 
 def open_or_create(place: str | Path, kind: Kind, *, busy_timeout_s: float = 5.0) -> Database:
@@ -460,9 +475,9 @@ def _first_line(error: BaseException | None) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _engine(url: URL, busy_timeout_s: float) -> Engine:
+def _engine(url: URL, busy_timeout_s: float, *, read_only: bool = False) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, busy_timeout_s)
+        return _sqlite_engine(url, busy_timeout_s, read_only=read_only)
     schema = url.query.get("schema")
     if isinstance(schema, tuple):
         raise StoreError("the database URL names more than one schema")
@@ -489,7 +504,7 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     return engine
 
 
-def _sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
+def _sqlite_engine(url: URL, busy_timeout_s: float, *, read_only: bool) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -500,7 +515,8 @@ def _sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
     def prepare(connection: sqlite3.Connection, record: object) -> None:
         # The driver would begin transactions late and end them around DDL: we say BEGIN ourselves.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        writer = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+        for pragma in ("query_only=ON",) if read_only else writer:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -509,6 +525,19 @@ def _sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _leave_one_file(path: Path) -> None:
+    """
+    Leave write-ahead mode, so that the file can be read from a write-protected folder. Does
+    nothing while others read it; the next writer turns it on again.
+    """
+    with suppress(sqlite3.Error):
+        connection = sqlite3.connect(path, timeout=0)
+        try:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            connection.close()
 
 
 def _inspect_file(path: Path, kind: Kind) -> None:

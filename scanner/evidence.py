@@ -148,6 +148,50 @@ def verify_contents(
     return tuple(problems)
 
 
+def verify_record(
+    events: Iterable[Event],
+    *,
+    meta: str,
+    safety: str | None,
+    state: tuple[str, str],
+    shown: Mapping[str, str],
+) -> tuple[str, ...]:
+    """
+    Compare the run's own record with the chain: problems, or () when it fits.
+
+    `state` is the state with its reason; `shown` maps each question to the id of the observation
+    that speaks for it, which must be the newest one.
+    """
+    known: dict[str, object] = {"safety": None, "state": ("running", "")}
+    newest: dict[str, str] = {}
+    for event in events:
+        try:
+            content = json.loads(event.payload)
+            if event.kind == "run":
+                known["meta"] = content["meta_sha256"]
+            elif event.kind == "safety":
+                known["safety"] = content["sha256"]
+            elif event.kind == "state":
+                known["state"] = (content["state"], content["reason"])
+            elif event.kind == "observation":
+                newest[str(content["question"])] = str(content["id"])
+        except (ValueError, KeyError, TypeError):
+            continue  # told by verify_contents or by the chain itself
+    found = {
+        "meta": digest(meta.encode()),
+        "safety": None if safety is None else digest(safety.encode()),
+        "state": state,
+    }
+    problems = [
+        f"the run's {name} differs from the chain"
+        for name, value in found.items()
+        if known.get(name) != value
+    ]
+    if newest != dict(shown):
+        problems.append("the observations shown are not the newest ones of the chain")
+    return tuple(problems)
+
+
 def _intent_claim(content: dict[str, object]) -> dict[str, str]:
     names = ("zone", "address", "port", "transport", "probe", "tier", "label", "sent_at")
     claim = {name: str(content[name]) for name in names}

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
@@ -34,6 +34,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
     insert,
@@ -155,6 +156,9 @@ class StartedQuestion:
 _META = TypeAdapter(RunMeta)
 _OBSERVATION = TypeAdapter(Observation)
 
+_PART = 500
+"""How many rows are read at once."""
+
 # States of a question. Open: it may be (re)started. Interrupted: known, told, not asked again.
 _STARTED, _FINISHED, _INTERRUPTED, _OPEN = "started", "finished", "interrupted", "open"
 
@@ -221,7 +225,11 @@ class RunStore:
     ) -> RunStore:
         """An existing run. `read_only` works beside a running scan."""
         base = database.open_existing(
-            place, RUN, exclusive=not read_only, busy_timeout_s=busy_timeout_s
+            place,
+            RUN,
+            exclusive=not read_only,
+            read_only=read_only,
+            busy_timeout_s=busy_timeout_s,
         )
         try:
             store = cls(base, read_only=read_only)
@@ -389,7 +397,7 @@ class RunStore:
         One without an end has the outcome interrupted and no `finished_at`.
         """
         x = exchanges_table.c
-        wanted = select(exchanges_table).order_by(x.seq)
+        wanted = select(exchanges_table)
         if zone is not None:
             wanted = wanted.where(x.zone == zone)
         if address is not None:
@@ -402,14 +410,14 @@ class RunStore:
             yield from self._exchange_rows(wanted)
             return
         numbers = sorted({_number(exchange_id) for exchange_id in ids})
-        for first in range(0, len(numbers), 500):
-            yield from self._exchange_rows(wanted.where(x.seq.in_(numbers[first : first + 500])))
+        for first in range(0, len(numbers), _PART):
+            part = x.seq.in_(numbers[first : first + _PART])
+            yield from self._exchange_rows(wanted.where(part))
 
     def events(self) -> Iterator[Event]:
         """The evidence chain, for evidence.verify."""
-        with self._base.reading() as connection:
-            for row in connection.execute(select(events_table).order_by(events_table.c.seq)):
-                yield Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
+        for row in self._rows(select(events_table), events_table.c.seq):
+            yield Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
 
     def chain_head(self) -> str:
         with self._base.reading() as connection:
@@ -422,7 +430,18 @@ class RunStore:
         contents = evidence.verify_contents(
             self.events(), self.exchanges(), self._observations(current_only=False)
         )
-        return replace(result, problems=result.problems + contents)
+        with self._base.reading() as connection:
+            row = connection.execute(select(runs)).one()
+            o = observations_table.c
+            shown = connection.execute(select(o.question, o.id).where(o.current)).all()
+        record = evidence.verify_record(
+            self.events(),
+            meta=row.meta,
+            safety=row.safety,
+            state=(row.state, row.reason),
+            shown={each.question: each.id for each in shown},
+        )
+        return replace(result, problems=result.problems + contents + record)
 
     @property
     def place(self) -> str:
@@ -478,28 +497,39 @@ class RunStore:
     def _write(self, job: Callable[[_Log], T]) -> T:
         return self._enqueue(job).result()
 
-    def _scalar(self, query: object) -> str | None:
+    def _scalar(self, query: Select[Any]) -> str | None:
         with self._base.reading() as connection:
-            found: str | None = connection.execute(query).scalar_one_or_none()  # type: ignore[call-overload]
+            found: str | None = connection.execute(query).scalar_one_or_none()
             return found
 
+    def _rows(self, query: Select[Any], seq: Column[int]) -> Iterator[Row[Any]]:
+        """
+        Rows in the order of `seq`, in parts: a long run need not fit into memory, and no
+        transaction stays open while the caller works.
+        """
+        last = 0
+        while True:
+            with self._base.reading() as connection:
+                part = query.where(seq > last).order_by(seq).limit(_PART)
+                rows = connection.execute(part).all()
+            yield from rows
+            if len(rows) < _PART:
+                return
+            last = rows[-1].seq
+
     def _observations(self, *, current_only: bool) -> Iterator[tuple[Observation, str]]:
-        wanted = select(observations_table.c.body).order_by(observations_table.c.seq)
+        wanted = select(observations_table)
         if current_only:
             wanted = wanted.where(observations_table.c.current)
-        with self._base.reading() as connection:
-            for body in connection.execute(wanted).scalars():
-                try:
-                    yield _OBSERVATION.validate_json(body), body
-                except ValidationError as error:
-                    raise StoreError(
-                        f"{self.place}: damaged: an observation is not readable"
-                    ) from error
+        for row in self._rows(wanted, observations_table.c.seq):
+            try:
+                yield _OBSERVATION.validate_json(row.body), row.body
+            except ValidationError as error:
+                words = "damaged: an observation is not readable"
+                raise StoreError(f"{self.place}: {words}") from error
 
-    def _exchange_rows(self, query: object) -> Iterator[Exchange]:
-        with self._base.reading() as connection:
-            for row in connection.execute(query):  # type: ignore[call-overload]
-                yield _exchange(row)
+    def _exchange_rows(self, query: Select[Any]) -> Iterator[Exchange]:
+        return map(_exchange, self._rows(query, exchanges_table.c.seq))
 
 
 @dataclass(slots=True)
@@ -696,7 +726,7 @@ def _finish_question(log: _Log, observation: Observation) -> Observation:
     o = observations_table.c
     if log.connection.execute(select(o.seq).where(o.id == kept.id)).first():
         raise ToolBug(f"observation id {kept.id!r} is taken")
-    body = _OBSERVATION.dump_json(kept).decode()
+    kept, body = _as_json(kept)
     log.append(
         "observation",
         {
@@ -835,6 +865,26 @@ def _time(at: datetime) -> str:
     if at.tzinfo is None:
         raise ToolBug("a time without a time zone cannot be stored")
     return at.astimezone(UTC).isoformat()
+
+
+def _as_json(observation: Observation) -> tuple[Observation, str]:
+    """Its text, and the observation as that text will be read again."""
+    try:
+        return observation, _OBSERVATION.dump_json(observation).decode()
+    except ValueError:  # text with lone surrogates has no UTF-8; a device may have sent it
+        plain = _plain_all(_OBSERVATION.dump_python(observation, mode="json"))
+        kept = _OBSERVATION.validate_python(plain)
+        return kept, _OBSERVATION.dump_json(kept).decode()
+
+
+def _plain_all(value: object) -> object:
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, Mapping):
+        return {name: _plain_all(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_all(item) for item in value]
+    return value
 
 
 def _plain(text: str) -> str:

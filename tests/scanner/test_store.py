@@ -187,6 +187,17 @@ async def test_text_that_a_database_cannot_hold_is_replaced_not_fatal(places: Pl
         assert store.verify().whole
 
 
+async def test_facts_with_text_that_has_no_utf8_are_kept_without_it(places: Places) -> None:
+    facts: tuple[Fact, ...] = (DeviceIdentity(vendor="a\ud800b", model="c"),)
+    async with new_run(places()) as store:
+        await start(store, key())
+        kept = await store.question_finished(observed(facts=facts))
+
+        assert kept.facts == (DeviceIdentity(vendor="a?b", model="c"),)
+        assert store.observations() == (kept,)
+        assert store.verify().whole
+
+
 async def test_intents_that_wait_together_share_commits(places: Places) -> None:
     async with new_run(places()) as store:
         keys = [key(device(number)) for number in range(50)]
@@ -346,6 +357,18 @@ async def test_exchanges_are_found_by_device_and_time(places: Places) -> None:
         assert minutes(ids=[]) == []
 
 
+async def test_more_exchanges_than_are_read_at_once_come_complete_and_in_order(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scanner.store._PART", 7)
+    async with new_run(places()) as store:
+        ids = [await ask(store, "") for _ in range(22)]
+
+        assert [exchange.id for exchange in store.exchanges()] == ids
+        assert [exchange.id for exchange in store.exchanges(reversed(ids))] == ids
+        assert store.verify().events == 23
+
+
 async def test_state_and_safety_are_kept_and_chained(places: Places) -> None:
     place = places()
     async with new_run(place) as store:
@@ -446,6 +469,10 @@ def test_what_is_no_question_key_is_our_bug(text: str) -> None:
         "UPDATE exchanges SET sent_at = '2026-11-20 11:00:00.000000'",
         "UPDATE observations SET body = replace(body, 'modbus', 's7')",
         "UPDATE events SET payload = replace(payload, 'identity', 'other')",
+        "UPDATE observations SET current = 0",
+        "UPDATE run SET meta = replace(meta, 'Shift lead', 'Somebody')",
+        "UPDATE run SET state = 'finished'",
+        "UPDATE run SET safety = '{}'",
         "PRAGMA foreign_keys=OFF; DELETE FROM exchanges",
         "PRAGMA foreign_keys=OFF; DELETE FROM observations",
         "PRAGMA foreign_keys=OFF; DELETE FROM events WHERE seq = 3",
@@ -597,6 +624,19 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert modes
     assert set(modes.values()) == {0}
     assert [each.name for each in path.parent.iterdir()] == ["walkdown.db"]
+
+
+@pytest.mark.root
+async def test_a_finished_run_can_be_read_where_nothing_can_be_written(tiny_disk: Path) -> None:
+    await filled(tiny_disk / "walkdown.db", exchanges=3)
+    command = ["mount", "-o", "remount,ro", str(tiny_disk)]
+    subprocess.run(command, check=True)
+
+    with RunStore.open(tiny_disk / "walkdown.db", read_only=True) as store:
+        assert len(list(store.exchanges())) == 3
+        assert store.verify().whole
+    with pytest.raises(StoreError):
+        RunStore.open(tiny_disk / "walkdown.db")
 
 
 # --- a disk that is full -----------------------------------------------------------------------
