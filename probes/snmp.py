@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address
@@ -754,10 +754,15 @@ def chassis_index(values: Mapping[str, Value]) -> int | None:
     return None
 
 
-def chassis_of(index: int, values: Mapping[str, Value]) -> DeviceIdentity | None:
+def chassis_of(
+    index: int, values: Mapping[str, Value], firmwares: Collection[str] = ()
+) -> DeviceIdentity | None:
     """
-    The identity in one row of entPhysicalTable, None when it names nothing. The software revision
-    is the one that is patched; a firmware revision beside it is mostly the boot loader's.
+    The identity in one row of entPhysicalTable, None when it names nothing.
+
+    Makers use the firmware and the software revision either way round (a boot loader in the one,
+    a build tool in the other), so of two that differ only the one that begins like a firmware
+    already known counts, and none when neither does.
     """
     row = decode_table(ENT_PHYSICAL, values).get((index,), {})
 
@@ -768,11 +773,23 @@ def chassis_of(index: int, values: Mapping[str, Value]) -> DeviceIdentity | None
         vendor=said(ENT_MANUFACTURER),
         model=said(ENT_MODEL),
         hardware=said(ENT_HARDWARE),
-        firmware=said(ENT_SOFTWARE) or said(ENT_FIRMWARE),
+        firmware=_one_firmware((said(ENT_SOFTWARE), said(ENT_FIRMWARE)), firmwares),
         serial=said(ENT_SERIAL),
     )
     named = (identity.vendor, identity.model, identity.hardware, identity.firmware, identity.serial)
     return identity if any(named) else None
+
+
+def _one_firmware(said: tuple[str | None, ...], known: Collection[str]) -> str | None:
+    def plain(version: str) -> str:
+        return version.casefold().removeprefix("v").lstrip(". ")
+
+    revisions = {revision for revision in said if revision}
+    for revision in said:
+        for firmware in known:
+            if revision and plain(revision).startswith(plain(firmware)):
+                return firmware
+    return revisions.pop() if len(revisions) == 1 else None
 
 
 def _lldp_id(value: Value, is_mac: bool) -> str | None:
@@ -871,7 +888,12 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
             if not values:
                 raise
     index = chassis_index(values)
-    chassis = chassis_of(index, values) if index is not None else None
+    firmwares = tuple(
+        fact.firmware
+        for fact in session.known
+        if isinstance(fact, DeviceIdentity) and fact.firmware and fact.sub_address is None
+    )
+    chassis = chassis_of(index, values, firmwares) if index is not None else None
     return (
         *((chassis,) if chassis else ()),
         *interfaces_of(values),

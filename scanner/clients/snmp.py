@@ -71,7 +71,7 @@ class _Reader:
             *(self._variable(name) for name in names),
             lookupMib=False,
         )
-        return dict(_pairs(answer))
+        return {name: value for name, value in _pairs(answer) if value is not None}
 
     async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
         found: dict[str, Value] = {}
