@@ -50,14 +50,16 @@ def _from_file(path: Path, check_mode: bool) -> Secret:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise UsageError(f"the secret file {path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as handle:
+    try:
         # Of the opened file, so that it cannot be exchanged between the look and the reading.
-        state = os.fstat(handle.fileno())
+        state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise UsageError(f"the secret file {path} is not a plain file")
         if check_mode and state.st_mode & 0o077:
-            raise UsageError(f"the secret file {path} can be read by others; run: chmod 600 {path}")
-        content = handle.read(MAX_BYTES + 1)
+            raise UsageError(f"the secret file {path} can be used by others; run: chmod 600 {path}")
+        content = os.read(descriptor, MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise UsageError(f"the secret file {path} is larger than {MAX_BYTES} bytes")
     try:

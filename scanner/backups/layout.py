@@ -3,7 +3,8 @@ Whose folder is whose in a backup source.
 
 A source holds one folder per asset, named after it: `<name>`, `<address>`, or below the zone's id
 where two cells use the same names: `<zone>/<name>`, `<zone>/<address>`. A folder that two assets
-could claim belongs to neither.
+could claim belongs to neither. In an IPv6 address "-" stands for ":", which no folder may hold
+everywhere.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def wanted(assets: Sequence[Asset], policy: Mapping[str, int]) -> tuple[Wanted, 
 def _names(asset: Asset) -> tuple[str, ...]:
     declared = asset.declared is not None and asset.presence is not Presence.SEEN_AND_UNDECLARED
     own = (asset.name,) if declared else ()
-    names = (*own, asset.address, *asset.addresses)
+    addresses = (asset.address or "", *asset.addresses)
+    names = (*own, *(address.replace(":", "-") for address in addresses))
     return tuple(dict.fromkeys(name for name in names if name and _is_plain(name)))
 
 
@@ -72,7 +74,7 @@ def _is_plain(name: str) -> bool:
         and not name.startswith(".")
         and name == name.strip()
         and name.isprintable()
-        and not any(char in name for char in '/\\<>"|?*')
+        and not any(char in name for char in '/\\:<>"|?*')
     )
 
 
