@@ -853,6 +853,45 @@ def test_a_log_cut_or_flipped_anywhere_leaves_a_prefix_of_the_commits(
         )
 
 
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_request_is_confirmed_only_after_the_disk_was_told_to_keep_it(tmp_path: Path) -> None:
+    """Order of system calls: the log is written, then synchronised, then the request may go."""
+    path, trace = tmp_path / "walkdown.db", tmp_path / "trace"
+    new_run(path).close()
+    script = """
+import asyncio, os, sys
+from datetime import UTC, datetime
+from scanner.model import Target, Tier, Transport
+from scanner.store import RunStore
+async def main():
+    store = RunStore.open(sys.argv[1])
+    target = Target(zone="z", address="127.30.0.1", port=502, transport=Transport.TCP)
+    for _ in range(8):
+        await store.intent(target=target, probe="p", tier=Tier.IDENTIFY, label="l",
+            request=b"ask", question="", sent_at=datetime.now(UTC))
+        os.write(1, b"may leave\\n")
+asyncio.run(main())
+"""
+    calls = "trace=write,pwrite64,fsync,fdatasync"
+    command = ["strace", "-f", "-qq", "-y", "-e", calls, "-o", str(trace)]
+    subprocess.run(
+        [*command, sys.executable, "-c", script, str(path)], check=True, capture_output=True
+    )
+
+    steps = []
+    for line in trace.read_text().splitlines():
+        if "may leave" in line:
+            steps.append("leave")
+        elif "walkdown.db-wal>" in line:
+            steps.append("sync" if "sync(" in line else "log")
+    moments = [at for at, step in enumerate(steps) if step == "leave"]
+    assert len(moments) == 8
+    for before, at in zip([0, *moments], moments, strict=False):
+        assert "log" in steps[before:at]
+        assert steps[at - 1] == "sync"
+
+
 def test_a_writers_lock_falls_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "walkdown.db"
     new_run(path).close()
