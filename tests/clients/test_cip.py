@@ -7,13 +7,16 @@ import inspect
 import os
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from pycomm3 import CIPDriver
+from pycomm3.exceptions import PycommError
 
+from probes.enip import READ_PROBE
 from scanner.clients import cip, cip_worker
-from scanner.errors import BadReply, Closed, Silent, ToolBug, WireError
+from scanner.errors import BadReply, Closed, GuardRefused, Silent, ToolBug, WireError
 
 pytestmark = pytest.mark.integration
 IDENTITY = struct.pack("<HHHBBHI", 1, 14, 54, 20, 11, 0x3060, 0x006C061A) + b"\x0513-L6"
@@ -148,6 +151,35 @@ async def test_nonsense_ends_in_a_wire_error_or_a_refusal(reply: bytes) -> None:
 
     assert answer.refused
     assert answer.attributes == b""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"service": 0x10, "attribute": 7, "request_data": b"x"},
+        {"service": 0x05},
+        {"service": 0x01, "connected": True},
+    ],
+    ids=["Set_Attribute_Single", "Reset", "Forward_Open"],
+)
+async def test_a_change_through_the_door_is_refused_and_never_reaches_the_device(
+    governed, change
+) -> None:
+    def attempt(host: str, port: int) -> None:
+        driver = CIPDriver(f"{host}:{port}")
+        arguments = {"class_code": 1, "instance": 1, "connected": False, "route_path": False}
+        with suppress(PycommError):
+            driver.open()
+            driver.generic_message(**arguments | change)
+        with suppress(PycommError):
+            driver.close()
+
+    async with device(polite) as (port, seen), governed(READ_PROBE, port) as session:
+        with pytest.raises(GuardRefused):
+            async with session.relay() as (host, near):
+                await asyncio.to_thread(attempt, host, near)
+
+    assert [request[:2] for request in seen] == [b"\x65\0"]
 
 
 def test_a_worker_refuses_any_address_but_a_loopback_one() -> None:

@@ -8,14 +8,16 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
+from snap7.async_client import AsyncClient
+from snap7.error import S7Error
 from snap7.server import Server
 
-from probes.s7 import OPERATING_STATE, PROTECTION, access_from_lists
+from probes.s7 import OPERATING_STATE, PROTECTION, READ_PROBE, access_from_lists
 from scanner.clients import s7
-from scanner.errors import BadReply, Closed, Silent
+from scanner.errors import BadReply, Closed, GuardRefused, Silent
 from scanner.guards import open_guard
 from scanner.model import Tier
 
@@ -174,6 +176,40 @@ async def test_trouble_becomes_an_error_of_ours_after_one_connection(behave, err
             await s7.read_lists("127.0.0.1", port, rack=0, slot=2, wanted=WANTED, deadline_s=0.3)
 
     assert len(seen) == 1
+
+
+def played(frame: bytes) -> bytes:
+    """Accepts the connection and the set-up; a job that ever arrived would be confirmed."""
+    if frame[5] == 0xE0:
+        return frame[:5] + b"\xd0" + frame[8:10] + b"\0\x01" + frame[10:]
+    head = bytes.fromhex("0300001b02f08032030000") + frame[11:13]
+    return head + bytes.fromhex("00080000 0000 f000 0001 0001 00f0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda client: client.plc_stop(),
+        lambda client: client.db_write(1, 0, bytearray(b"\1\2")),
+        lambda client: client.plc_cold_start(),
+        lambda client: client.get_cpu_state(),
+    ],
+    ids=["plc_stop", "db_write", "plc_cold_start", "get_cpu_state"],
+)
+async def test_a_change_through_the_door_is_refused_and_never_reaches_the_device(
+    governed, change
+) -> None:
+    async with raw(played) as (port, seen), governed(READ_PROBE, port) as session:
+        with pytest.raises(GuardRefused):
+            async with session.relay() as (host, near):
+                client = AsyncClient()
+                client.connection_type = 3
+                await client.connect(host, 0, 2, tcp_port=near)
+                with suppress(S7Error):
+                    await change(client)
+                await s7._close(client)
+
+    assert [frame[5] for frame in seen] == [0xE0, 0xF0]
 
 
 def test_the_adapter_offers_no_verb_but_reading() -> None:
