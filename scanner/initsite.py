@@ -17,8 +17,15 @@ from pydantic_core import PydanticCustomError
 
 from scanner.errors import SiteErrors, UsageError
 from scanner.profiles import DEFAULT
-from scanner.site import WALKED_IPV6_PREFIX, resolve
-from scanner.sitefile import Address, Network, parse_identifier, parse_network, parse_text
+from scanner.site import resolve
+from scanner.sitefile import (
+    Address,
+    Network,
+    is_walked,
+    parse_identifier,
+    parse_network,
+    parse_text,
+)
 from scanner.yamlfile import parse
 
 _HEAD = """\
@@ -203,8 +210,7 @@ def _network(text: str) -> Network:
     except PydanticCustomError as error:
         raise UsageError(_words("--cidr: ", error)) from None
     largest = DEFAULT.largest_prefix(network.version)
-    walked = network.version == 4 or network.prefixlen >= WALKED_IPV6_PREFIX
-    if walked and network.prefixlen < largest:
+    if is_walked(network) and network.prefixlen < largest:
         raise UsageError(
             f"--cidr: {network} is larger than the default profile allows (/{largest})\n"
             f"  hint: give several --cidr of /{largest} or smaller, those that hold devices"

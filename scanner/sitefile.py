@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from scanner.model import FR_KEYS, DeviceClass, Tier, Transport
-from scanner.windows import MAX_DURATION
+from scanner.windows import MAX_DURATION, Window
 from scanner.yamlfile import Block, did_you_mean, refuse, shown
 
 Address = IPv4Address | IPv6Address
@@ -47,6 +47,9 @@ _HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _YEARS = range(2000, 2200)
+
+WALKED_IPV6_PREFIX = 120
+"""A larger IPv6 network is never walked; in it only the declared assets are asked."""
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
@@ -537,3 +540,35 @@ BLOCKS: Sequence[type[Block]] = (
     PolicyBlock,
 )
 """Every block of the file, for the documentation and its test."""
+
+
+# --- what follows from one entry ---------------------------------------------------------------
+
+
+def addresses_of(block: AssetBlock) -> tuple[str, ...]:
+    """Every address of the chassis in canonical text, each once, the first one first."""
+    first = () if block.address is None else (block.address,)
+    return tuple(dict.fromkeys(str(each) for each in (*first, *block.addresses)))
+
+
+def as_window(block: WindowBlock) -> Window:
+    """On the clock of its time zone; without one, of the start's own offset."""
+    zone: tzinfo = block.timezone or block.start.tzinfo or UTC
+    start = block.start
+    if start.tzinfo is not None:
+        start = start.astimezone(zone).replace(tzinfo=None)
+    return Window(
+        id=block.id, start=start, duration=block.duration, rule=block.rrule, timezone=zone
+    )
+
+
+def is_walked(network: Network) -> bool:
+    """Whether every address of a network is asked, not only declared ones."""
+    return network.version == 4 or network.prefixlen >= WALKED_IPV6_PREFIX
+
+
+def has_device(network: Network, ip: Address) -> bool:
+    """False for the network and broadcast addresses of an IPv4 network with hosts between them."""
+    if isinstance(network, IPv6Network) or network.prefixlen >= 31:
+        return True
+    return ip not in (network.network_address, network.broadcast_address)

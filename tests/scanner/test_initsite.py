@@ -179,7 +179,7 @@ def test_arguments_that_make_no_valid_file_are_refused(
     st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,20}\Z"),
 )
 def test_any_name_reads_back_as_it_was_given(name: str, zone: str) -> None:
-    if not name.strip() or not name.isprintable():
+    if not name.strip() or not name.strip().isprintable():
         with pytest.raises(UsageError):
             render(["10.1.0.0/24"], [zone], site=name)
         return

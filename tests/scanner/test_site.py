@@ -113,7 +113,8 @@ def test_a_declared_asset_keeps_what_its_owner_says() -> None:
     assert declared.zone == "control"
     assert declared.address == "127.30.0.12"
     assert declared.addresses == ("127.30.0.13",)
-    assert declared.identity == Identity(vendor="Siemens", name="PLC-12")
+    assert declared.name == "PLC-12"
+    assert declared.identity == Identity(vendor="Siemens")
     assert declared.criticality == "high"
 
 
