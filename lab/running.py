@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -23,26 +23,20 @@ from lab.plant import HIGH_PORT_OFFSET, Device, Plant, Service
 SAVE_EVERY_S = 0.25
 """Changed ledgers are written at most this often, and once more at the end."""
 
-_PORT_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-
-
-def port_offset(*, user_id: int, lowest_free: int) -> int:
-    """0 where the standard ports can be had, else what is added to all of them."""
-    return 0 if user_id == 0 or lowest_free <= 22 else HIGH_PORT_OFFSET
-
-
-def lowest_free_port() -> int:
-    """The first port that an ordinary user may listen on."""
-    try:
-        return int(_PORT_START.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 1024
+_TRIAL = ("127.255.255.254", 102)
+"""An address that no plant uses, and a port below 1024."""
 
 
 def default_offset() -> int:
-    """What `start` adds to the ports when it is not told: root or a low limit gives 0."""
-    user_id = os.geteuid() if hasattr(os, "geteuid") else 0  # elsewhere no port is reserved
-    return port_offset(user_id=user_id, lowest_free=lowest_free_port())
+    """What `start` adds to the ports when it is not told: 0 where low ports are free to us."""
+    with socket.socket() as sock:
+        try:
+            sock.bind(_TRIAL)
+        except PermissionError:
+            return HIGH_PORT_OFFSET
+        except OSError:
+            return 0  # taken by somebody, so it is not the right that is lacking
+    return 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,8 +3,8 @@ A Linux host over SSH: a fixed set of read-only commands, on exec and in a shell
 
 Settings beside those of ssh_common: `hostname`, `kernel`, `os_release` {key: value}, `passwd` and
 `group` (lines), `sessions` (lines of who), `files` {path: text}, `listening` (lines of ss with
-"{port}" for the SSH port), `synchronised` (bool). A file that is not there gives the error that cat gives. Any other command
-is answered "command not found" and noted in the ledger.
+"{port}" for the SSH port), `synchronised` (bool). A file that is not there gives the error that
+cat gives. Any other command is answered "command not found" and noted in the ledger.
 """
 
 from __future__ import annotations

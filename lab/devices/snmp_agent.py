@@ -146,11 +146,24 @@ class ReadOnlyTable(AbstractMibInstrumController):  # type: ignore[misc]
         )
 
 
+def _engine(engine_id: bytes) -> Any:
+    """
+    An engine with an id of its own.
+
+    The constructor's argument is not used: with it pysnmp keeps a boot counter in the shared
+    temporary folder.
+    """
+    engine = SnmpEngine()
+    (stored,) = engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineID")
+    stored.syntax = stored.syntax.clone(engine_id)
+    engine.snmpEngineID = stored.syntax
+    return engine
+
+
 async def serve(bench: Bench) -> Server:
     settings = bench.settings
     versions = frozenset(str(v) for v in settings.get("versions", ("1", "2c")))
-    engine_id = rfc1902.OctetString(hexValue=bench.text("engine_id"))
-    engine = SnmpEngine(snmpEngineID=engine_id)
+    engine = _engine(bytes.fromhex(bench.text("engine_id")))
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.bind((LOOPBACK, 0))

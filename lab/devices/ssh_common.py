@@ -82,8 +82,10 @@ async def serve_ssh(
             options[option] = [str(name) for name in settings[key]]
     algorithms = settings.get("host_key_algorithms", ("ssh-ed25519",))
     name = str(settings.get("host_key", bench.device))
-    if list(algorithms) == ["ssh-rsa"]:
-        options["signature_algs"] = ["ssh-rsa"]
+    host_keys = asyncssh.load_keypairs([bench.keys.host_key(name, str(a)) for a in algorithms])
+    for pair, algorithm in zip(host_keys, algorithms, strict=True):
+        # an old switch signs with SHA-1 alone, where asyncssh would offer SHA-2 beside it
+        pair.host_key_algorithms = [str(algorithm).encode("ascii")]
 
     async def session(process: Process) -> None:
         command = process.command or ""
@@ -101,7 +103,7 @@ async def serve_ssh(
         LOOPBACK,
         0,
         server_factory=lambda: Gate(accounts, methods, banner),
-        server_host_keys=[bench.keys.host_key(name, str(a)) for a in algorithms],
+        server_host_keys=host_keys,
         server_version=bench.text("version"),
         process_factory=session,
         line_editor=False,

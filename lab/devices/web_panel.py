@@ -1,5 +1,5 @@
 """
-A device's web panel over HTTP or HTTPS: h11 speaks the protocol, asyncio and ssl carry it.
+A device's web panel over HTTP or HTTPS: h11 speaks the protocol.
 
 Settings: `server` (header), `title`, `body` (HTML put into the page), `login` ("none", "basic",
 "form"), `realm`, `form` {path, user_field, password_field}, `users`, `accept_any`,
@@ -17,16 +17,29 @@ import binascii
 import ssl
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 from urllib.parse import parse_qs
 
 import h11
 
 from lab.bench import LOOPBACK, Accounts, Bench, Server
+from lab.tls_stream import TlsStream
 
 STANDARD_HTTP = 80
 STANDARD_HTTPS = 443
 MAX_BODY = 65536
 IDLE_S = 15.0
+
+
+class Readable(Protocol):
+    async def read(self, n: int, /) -> bytes: ...
+
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None: ...
+
 
 Headers = list[tuple[str, str]]
 
@@ -135,9 +148,7 @@ class Panel:
         )
 
 
-async def _converse(
-    panel: Panel, server: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _converse(panel: Panel, server: str, reader: Readable, writer: Writable) -> None:
     """One connection, with keep-alive as HTTP/1.1 has it."""
     connection = h11.Connection(h11.SERVER)
     while True:
@@ -192,14 +203,19 @@ async def serve(bench: Bench) -> Server:
         context = bench.keys.tls(name, str(bench.settings.get("tls", "good")))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stream = TlsStream(reader, writer, context) if context else None
         try:
-            await _converse(panel, header, reader, writer)
+            if stream is None:
+                await _converse(panel, header, reader, writer)
+            else:
+                await asyncio.wait_for(stream.handshake(), IDLE_S)
+                await _converse(panel, header, stream, stream)
         except (h11.RemoteProtocolError, ConnectionError, TimeoutError, ssl.SSLError):
             pass
         finally:
-            writer.close()
+            (stream or writer).close()
 
-    server = await asyncio.start_server(connected, LOOPBACK, 0, ssl=context)
+    server = await asyncio.start_server(connected, LOOPBACK, 0)
 
     async def stop() -> None:
         server.close()
