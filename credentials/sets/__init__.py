@@ -34,6 +34,8 @@ from scanner.model import Identity
 from scanner.spec import DefaultCredential, Secret
 
 Protocol = Literal["http", "ssh", "telnet", "snmp"]
+LONGEST_NAME = 80
+"""Characters of a device's own vendor and product names that are repeated."""
 PROTOCOLS: tuple[Protocol, ...] = ("http", "ssh", "telnet", "snmp")
 _REQUIRED = frozenset(
     {"id", "vendor", "product", "example", "protocol", "user", "secret", "document", "source",
@@ -158,7 +160,7 @@ def match(
     identity: Identity, protocol: str, entries: tuple[Entry, ...] | None = None
 ) -> tuple[DefaultCredential, ...]:
     """
-    The pair published for this product and protocol: one or none.
+    The pair published for this product and protocol ("https" is asked as "http"): one or none.
 
     Without a vendor and a product there is none: a pair is only for a product that was
     recognised. Where several entries match, the one whose product expression matched the longest
@@ -167,24 +169,26 @@ def match(
     product = " ".join(text for text in (identity.model, identity.order_number) if text)
     if not identity.vendor or not product:
         return ()
+    wanted = "http" if protocol == "https" else protocol
     best: tuple[int, Entry] | None = None
     for entry in load() if entries is None else entries:
         found = entry.product.search(product)
-        if entry.protocol != protocol or not found or not entry.vendor.search(identity.vendor):
+        if entry.protocol != wanted or not found or not entry.vendor.search(identity.vendor):
             continue
         if entry.firmware_below and not _older(identity.firmware, entry.firmware_below):
             continue
         length = len(found.group())
         if best is None or length > best[0]:
             best = (length, entry)
-    return () if best is None else (credential(best[1]),)
+    return () if best is None else (_credential(best[1], identity.vendor, product),)
 
 
-def credential(entry: Entry) -> DefaultCredential:
+def _credential(entry: Entry, vendor: str, product: str) -> DefaultCredential:
+    """`vendor` and `product` as the device told them: that is what the report shows."""
     return DefaultCredential(
         id=entry.id,
-        vendor=entry.vendor.pattern,
-        product=entry.product.pattern,
+        vendor=vendor[:LONGEST_NAME],
+        product=product[:LONGEST_NAME],
         protocol=entry.protocol,
         user=entry.user,
         secret=entry.secret,

@@ -68,6 +68,21 @@ def test_the_order_number_names_a_product_too():
     assert found.id == "wago-pfc200-http"
 
 
+def test_a_pair_for_http_is_for_https_too_and_names_the_product_as_it_was_seen():
+    identity = Identity(vendor="Siemens AG", model="SCALANCE S615" + "x" * 500)
+
+    assert sets.match(identity, "https") == ()
+    (found,) = sets.match(Identity(vendor="Siemens AG", model="SCALANCE S615"), "https")
+
+    assert (found.vendor, found.product) == ("Siemens AG", "SCALANCE S615")
+
+
+def test_a_long_name_from_a_device_is_bounded():
+    (found,) = sets.match(Identity(vendor="WAGO", model="750-363 " + "x" * 500), "http")
+
+    assert len(found.product) <= sets.LONGEST_NAME
+
+
 def test_a_pair_is_for_its_own_protocol_only():
     identity = Identity(vendor="APC", model="Metered Rack PDU")
 
