@@ -33,7 +33,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from scanner.clients import cip as client
-from scanner.errors import BadReply, WireError
+from scanner.errors import BadReply, WireError, Withheld
 from scanner.facts import CipAccess, DeviceIdentity, Fact
 from scanner.model import Tier, Transport
 from scanner.spec import Probe, Question, Session
@@ -238,7 +238,8 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
     async with session.relay() as (host, port):
         answer = await client.read_identity_object(host, port)
     goodbye = encode_unregister_session(session=answer.session)
-    with suppress(WireError):  # the device was quicker
+    # A goodbye that the device forestalls, or that a window's end keeps back, costs no answer.
+    with suppress(WireError, Withheld):
         await session.exchange(goodbye, None, label=_LABEL_UNREGISTER)
     if answer.refused is not None:
         raise BadReply(f"the identity object was refused: {answer.refused}")

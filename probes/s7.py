@@ -32,11 +32,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from scanner.clients import s7 as client
-from scanner.errors import BadReply, WireError
+from scanner.errors import BadReply, WireError, Withheld
 from scanner.facts import DeviceIdentity, Fact, S7Access
 from scanner.model import Tier, Transport
 from scanner.spec import Probe, Question, Session
@@ -558,12 +559,11 @@ def _records(payload: bytes, szl: int) -> tuple[bytes, ...] | None:
 
 
 async def _goodbye(session: Session, reference: int) -> None:
-    try:
+    """One that the device forestalls, or that a window's end keeps back, costs no answer."""
+    with suppress(WireError, Withheld):
         await session.exchange(
             encode_disconnect_request(reference=reference), None, label=_LABEL_GOODBYE
         )
-    except WireError:
-        return  # the other side was quicker
 
 
 async def run_read(session: Session) -> tuple[Fact, ...]:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes import enip
+from scanner import tripwire
 from scanner.errors import BadReply, Silent
 from scanner.facts import CipAccess, DeviceIdentity
 from scanner.guards import open_guard
@@ -292,9 +293,11 @@ def cip_device(identity: bytes, *, general_status: int = 0) -> Callable[[bytes |
 async def test_the_read_probe_reads_the_identity_object_and_gives_the_session_back(
     governed,
 ) -> None:
+    """With the tripwire armed: the worker's start is granted, and so is its relay to it."""
     async with played(cip_device(identity_bytes(b"1756-L61/B LOGIX5561"))) as (port, seen):
         async with governed(enip.READ_PROBE, port) as session:
-            access, said, _ = await enip.run_read(session)
+            with tripwire.armed():
+                access, said, _ = await enip.run_read(session)
             refusals = dict(session.device.figures.refusals)
 
     assert access.state is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from probes import modbus
+from scanner import tripwire
 from scanner.errors import BadReply, Closed, Silent
 from scanner.facts import DeviceIdentity, ModbusAccess
 from scanner.guards import open_guard
@@ -427,3 +429,51 @@ async def test_the_read_probe_sends_nothing_to_a_device_that_refused_already(rep
 
     assert await modbus.run_read(session) == ()
     assert session.sent == []
+
+
+@pytest.mark.integration
+async def test_a_silent_unit_and_its_late_reply_share_the_next_ones_connection(
+    governed, monkeypatch
+) -> None:
+    """On the real door: unit 255 answers only when unit 1 is being asked."""
+    monkeypatch.setattr(modbus, "UNIT_DEADLINE_S", 0.15)
+    monkeypatch.setattr(modbus, "UNIT_SPACING_S", 0.01)
+    requests: list[bytes] = []
+    connections: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
+        while request := await reader.read(4096):
+            requests.append(request)
+            if request[6] == 1:
+                for late in requests:
+                    writer.write(frame(late, identification((0, b"unit %d" % late[6]))))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with governed(modbus.PROBE, server.sockets[0].getsockname()[1]) as session:
+        access, identity = await modbus.run(session)
+    await asyncio.wait(connections, timeout=5)
+    server.close()
+    await server.wait_closed()
+
+    assert (access.unit_id, identity.vendor) == (1, "unit 1")
+    assert [request[6] for request in requests] == [255, 1]
+    assert len(connections) == 1
+    assert session.device.health.stopped is None
+
+
+@pytest.mark.integration
+async def test_the_read_probe_works_under_the_armed_tripwire(governed) -> None:
+    server, _ = pymodbus_server(OBJECTS)
+    port = await listen(server)
+    before = tripwire.hits()
+    try:
+        with tripwire.armed():
+            async with governed(modbus.READ_PROBE, port) as session:
+                _, identity = await modbus.run_read(session)
+    finally:
+        await server.shutdown()
+
+    assert identity.name == "Pump station 3"
+    assert tripwire.hits() == before

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probes import s7
-from scanner.errors import BadReply, Closed, Reset, Silent
+from scanner import tripwire
+from scanner.errors import BadReply, Closed, OutsideWindow, Reset, Silent
 from scanner.facts import DeviceIdentity, S7Access
 from scanner.guards import open_guard
 
@@ -321,6 +322,19 @@ async def test_trouble_in_mid_conversation_keeps_what_was_told_and_sends_no_more
     assert kind_of(session.sent[-1])[:2] == ("szl", 0x1C)
 
 
+@pytest.mark.parametrize("trouble", [Closed, OutsideWindow])
+async def test_a_goodbye_that_cannot_be_said_costs_no_answer(replay, trouble) -> None:
+    class Ending(replay):
+        async def exchange(self, request, framer, **options):
+            if framer is None:
+                raise trouble("too late")
+            return await super().exchange(request, framer, **options)
+
+    _, said, _ = await s7.run(Ending(s7.PROBE, cpu({0x11: MODULE})))
+
+    assert said.order_number == "6ES7 215-1AG40-0XB0"
+
+
 async def test_a_cpu_that_never_ends_a_list_is_left_after_four_continuations(replay) -> None:
     good = cpu({})
 
@@ -536,7 +550,8 @@ async def test_protection_and_state_of_every_recording_come_out_of_the_relay(
         async with played(answer) as (port, seen):
             known = (S7Access(tsap=0x0302),)
             async with governed(s7.READ_PROBE, port, known=known) as session:
-                (access,) = await s7.run_read(session)
+                with tripwire.armed():
+                    (access,) = await s7.run_read(session)
 
         assert access == S7Access(
             tsap=0x0302,
