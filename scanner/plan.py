@@ -272,10 +272,11 @@ def cost(probe: Probe) -> tuple[int, int]:
     return usual, worst
 
 
-def _rank(probe: Probe) -> tuple[int, int, str, int]:
+def _rank(probe: Probe) -> tuple[int, int, str, int, int]:
     service = service_of(probe)
     place = _ORDER.index(service) if service in _ORDER else len(_ORDER)
-    return probe.tier.rank, place, probe.name, probe.ports[0]
+    # Datagrams before connections, so that "udp_silent" is known when it is asked for.
+    return probe.tier.rank, place, probe.name, -ord(probe.transport[0]), probe.ports[0]
 
 
 def _connections(device: DevicePlan) -> int:

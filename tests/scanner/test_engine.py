@@ -1,0 +1,323 @@
+"""The engine: order, resume, the stop rule, canaries, and what ends a scan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scanner import site
+from scanner.engine import Engine
+from scanner.errors import BadReply, StoreError
+from scanner.facts import DeviceIdentity, Fact
+from scanner.governor import Clock, Governor
+from scanner.model import Observation, Outcome, Tier, Transport
+from scanner.plan import build
+from scanner.session import Grant
+from scanner.spec import DefaultCredential, Probe, Question, Secret
+from scanner.windows import Permission
+
+SITE = """
+site: Test
+zones:
+  - {id: z, networks: [127.30.7.0/30], sl_t: 1, tier: %s, profile: lab}
+"""
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.kept: list[Observation] = []
+        self.full = False
+
+    async def intent(self, **row: object) -> str:
+        return "x1"
+
+    async def ended(self, exchange_id: str, **row: object) -> None:
+        return None
+
+    async def question_started(self, key: str, *, protocol: str, at: datetime) -> None:
+        self.started.append(key)
+
+    async def question_finished(self, observation: Observation) -> Observation:
+        if self.full:
+            raise StoreError("database or disk is full")
+        observation = replace(observation, id=f"o{len(self.kept) + 1}")
+        self.kept.append(observation)
+        return observation
+
+    def outcomes(self, address: str) -> list[tuple[str, str, str]]:
+        return [(o.probe, o.tier, o.outcome) for o in self.kept if o.address == address]
+
+
+class NoAttempts:
+    async def begin(self, service: str, account: str) -> str | None:
+        return "ledger"
+
+    async def ended(self, *args: object, **row: object) -> None:
+        return None
+
+
+Run = Callable[[object], object]
+
+
+def probe(name: str, run, **changes: object) -> Probe:
+    given: dict[str, object] = {
+        "name": name,
+        "protocol": "modbus",
+        "transport": Transport.TCP,
+        "ports": (502,),
+        "tier": Tier.IDENTIFY,
+        "run": run,
+        "questions": (Question(label="ask"),),
+    }
+    return Probe(**given | changes)
+
+
+def answering(*facts: Fact):
+    async def run(session) -> tuple[Fact, ...]:
+        return facts
+
+    return run
+
+
+def failing(error: Exception):
+    async def run(session) -> tuple[Fact, ...]:
+        raise error
+
+    return run
+
+
+PLC = DeviceIdentity(vendor="Siemens", device_class="plc")
+
+
+async def scan(
+    tmp_path: Path,
+    probes: tuple[Probe, ...],
+    *,
+    tier: str = "identify",
+    journal: Journal | None = None,
+    defaults: tuple[DefaultCredential, ...] = (),
+    finished: tuple[str, ...] = (),
+    earlier: tuple[Observation, ...] = (),
+    governor: Governor | None = None,
+) -> tuple[Journal, Engine, Governor]:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE % tier)
+    journal = journal or Journal()
+    governor = governor or Governor(
+        Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
+        lambda zone, now: Permission(allowed=True, until=None, reason=""),
+    )
+    with ThreadPoolExecutor(1) as executor:
+        engine = Engine(
+            plan=build(site.load(path), probes, only=("127.30.7.1",)),
+            governor=governor,
+            journal=journal,
+            lend=lambda device, question, known: Grant(
+                known=known,
+                default_credentials=defaults,
+                attempts=NoAttempts(),
+                fingerprint_key=bytes(32),
+            ),
+            executor=executor,
+            finished=finished,
+            earlier=earlier,
+        )
+        await engine.run()
+    return journal, engine, governor
+
+
+async def test_every_question_becomes_one_observation(tmp_path: Path) -> None:
+    probes = (probe("modbus", answering(PLC)), probe("s7", answering(), for_controllers=True))
+
+    journal, engine, _ = await scan(tmp_path, probes)
+
+    assert journal.outcomes("127.30.7.1") == [
+        ("modbus", "identify", "answered"),
+        ("s7", "identify", "answered"),
+    ]
+    assert engine.progress.devices_done == 1
+    assert engine.progress.found == {"z/127.30.7.1"}
+
+
+async def test_a_broken_probe_costs_one_observation_and_tells_no_secret(tmp_path: Path) -> None:
+    probes = (
+        probe("modbus", failing(KeyError("password=hunter2"))),
+        probe("s7", answering()),
+    )
+
+    journal, *_ = await scan(tmp_path, probes)
+
+    assert [o.outcome for o in journal.kept] == [Outcome.BUG, Outcome.ANSWERED]
+    assert "hunter2" not in journal.kept[0].reason
+
+
+async def test_nonsense_from_a_device_is_garbled(tmp_path: Path) -> None:
+    journal, *_ = await scan(tmp_path, (probe("modbus", failing(BadReply("short"))),))
+
+    assert journal.kept[0].outcome is Outcome.GARBLED
+    assert journal.kept[0].reason == "short"
+
+
+async def test_finished_questions_are_not_asked_again(tmp_path: Path) -> None:
+    key = "z|127.30.7.1|tcp|502|modbus|identify"
+
+    journal, *_ = await scan(tmp_path, (probe("modbus", answering()),), finished=(key,))
+
+    assert not journal.started
+    assert not journal.kept
+
+
+async def test_generic_questions_stop_once_a_controller_is_recognised(tmp_path: Path) -> None:
+    probes = (probe("modbus", answering(PLC), for_controllers=True), probe("ssh", answering()))
+
+    journal, *_ = await scan(tmp_path, probes)
+
+    assert [o.outcome for o in journal.kept] == [Outcome.ANSWERED, Outcome.WITHHELD]
+    assert "stop rule" in journal.kept[1].reason
+
+
+async def test_the_stop_rule_also_holds_for_what_an_earlier_sitting_learned(
+    tmp_path: Path,
+) -> None:
+    first, *_ = await scan(tmp_path, (probe("modbus", answering(PLC), for_controllers=True),))
+    probes = (
+        probe("modbus", answering(PLC), for_controllers=True),
+        probe("ssh", answering()),
+    )
+
+    second, *_ = await scan(
+        tmp_path,
+        probes,
+        finished=("z|127.30.7.1|tcp|502|modbus|identify",),
+        earlier=tuple(first.kept),
+    )
+
+    assert [o.outcome for o in second.kept] == [Outcome.WITHHELD]
+
+
+async def test_controllers_in_the_read_tier_are_asked_everything(tmp_path: Path) -> None:
+    probes = (probe("modbus", answering(PLC), for_controllers=True), probe("ssh", answering()))
+
+    journal, *_ = await scan(tmp_path, probes, tier="read")
+
+    assert [o.outcome for o in journal.kept] == [Outcome.ANSWERED, Outcome.ANSWERED]
+
+
+async def test_what_needs_an_answer_is_asked_only_after_one(tmp_path: Path) -> None:
+    deep = probe("modbus", answering(), tier=Tier.READ, needs=frozenset({"answered"}))
+
+    answered, *_ = await scan(tmp_path, (probe("modbus", answering()), deep), tier="read")
+    silent, *_ = await scan(tmp_path, (probe("modbus", failing(BadReply("x"))), deep), tier="read")
+
+    assert len(answered.kept) == 2
+    assert len(silent.kept) == 1
+
+
+async def test_no_default_credential_no_question(tmp_path: Path) -> None:
+    login = probe("ssh", answering(), tier=Tier.LOGIN, needs=frozenset({"default_credential"}))
+    credential = DefaultCredential(
+        id="a", vendor="v", product="p", protocol="ssh", user="u", secret=Secret("s")
+    )
+
+    without, *_ = await scan(tmp_path, (login,), tier="login")
+    with_one, *_ = await scan(tmp_path, (login,), tier="login", defaults=(credential,))
+
+    assert not without.started
+    assert len(with_one.kept) == 1
+
+
+async def test_a_sign_of_distress_asks_the_first_question_once_more(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def identify(session) -> tuple[Fact, ...]:
+        asked.append(session.tier)
+        return ()
+
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "a slow reply"
+        return ()
+
+    journal, _, governor = await scan(
+        tmp_path, (probe("modbus", identify), probe("s7", distressing))
+    )
+
+    assert len(asked) == 2
+    assert len(journal.kept) == 2
+    (canary,) = governor.devices()[0].health.canaries
+    assert canary.healthy
+
+
+async def test_a_failed_canary_leaves_the_device_alone(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    async def dies(session) -> tuple[Fact, ...]:
+        calls.append(1)
+        if len(calls) > 1:
+            raise BadReply("dead")
+        return ()
+
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "a slow reply"
+        return ()
+
+    journal, *_ = await scan(
+        tmp_path,
+        (probe("modbus", dies), probe("s7", distressing), probe("ssh", answering())),
+    )
+
+    assert [o.outcome for o in journal.kept][-1] is Outcome.WITHHELD
+    assert "left alone" in journal.kept[-1].reason
+
+
+async def test_read_sessions_are_followed_by_a_canary(tmp_path: Path) -> None:
+    deep = probe("modbus", answering(), tier=Tier.READ)
+
+    _, _, governor = await scan(tmp_path, (probe("modbus", answering()), deep), tier="read")
+
+    assert len(governor.devices()[0].health.canaries) == 1
+
+
+async def test_a_halt_leaves_unasked_questions_for_the_resume(tmp_path: Path) -> None:
+    async def halts(session) -> tuple[Fact, ...]:
+        session._governor.halt("Ctrl-C", rule="stop")
+        return ()
+
+    journal, _, governor = await scan(tmp_path, (probe("modbus", halts), probe("s7", answering())))
+
+    assert governor.halted
+    assert [o.probe for o in journal.kept] == ["modbus"]
+    assert len(journal.started) == 1
+
+
+async def test_a_closed_window_ends_its_zone(tmp_path: Path) -> None:
+    governor = Governor(
+        Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
+        lambda zone, now: Permission(allowed=False, until=None, reason="the window is closed"),
+    )
+
+    async def talks(session) -> tuple[Fact, ...]:
+        await session.exchange(bytes.fromhex("0001 0000 0005 01 2b0e0100"), len, label="x")
+        return ()
+
+    journal, engine, _ = await scan(
+        tmp_path, (probe("modbus", talks), probe("s7", talks)), governor=governor
+    )
+
+    assert engine.closed_zones == {"z": "the window is closed"}
+    assert not journal.kept
+
+
+async def test_a_store_that_cannot_write_ends_the_scan(tmp_path: Path) -> None:
+    journal = Journal()
+    journal.full = True
+
+    with pytest.raises(StoreError):
+        await scan(tmp_path, (probe("modbus", answering()),), journal=journal)
