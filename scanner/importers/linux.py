@@ -48,7 +48,8 @@ _SECRET = re.compile(
     ( "[^"\n]{0,200}" | '[^'\n]{0,200}' | [^\s"',;]+ )
     """
 )
-_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[./A-Za-z0-9$=,+-]{8,}")
+_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[^:\s]{4,}")
+_OLD_HASH = re.compile(r"(?m)^([^:\s]{1,64}:)([^:\s<$]{4,})(?=:\d+:\d+:)")
 _DATABASE = re.compile(r"(:om[a-z]{2,12}:[^,\s]{0,80},[^,\s]{0,80},[^,\s]{0,80},)([^;\s]+)")
 
 
@@ -62,7 +63,7 @@ def mask(text: str, hide: Hide) -> str:
         return f"{match[1]}<secret:{hide(match[2])}>"
 
     text = _HASH.sub(lambda match: f"<secret:{hide(match[0])}>", text)
-    return _SECRET.sub(hidden, _DATABASE.sub(hidden, text))
+    return _SECRET.sub(hidden, _DATABASE.sub(hidden, _OLD_HASH.sub(hidden, text)))
 
 
 def read_host(outputs: Mapping[str, str], *, user: str, hide: Hide) -> tuple[Fact, ...]:
@@ -151,7 +152,7 @@ def read_accounts(
         name, field_, uid, gid, shell = parts[0], parts[1], parts[2], parts[3], parts[6]
         groups = members.get(name, set()) | members.get(f"gid {gid}", set())
         privileged = uid.lstrip("0") == "" or bool(groups & PRIVILEGED_GROUPS)
-        hashed = field_ if len(field_) > 3 else None
+        storage = _storage(field_)
         found.append(
             Account(
                 name=name[:TEXT_MAX],
@@ -159,8 +160,8 @@ def read_accounts(
                 privileged=privileged if privileged or group is not None else None,
                 enabled=not field_.startswith(("!", "*"))
                 and shell.rpartition("/")[2] not in NO_LOGIN,
-                secret_fingerprint=hide(hashed) if hashed and hashed[0] == "$" else None,
-                secret_storage=_storage(field_),
+                secret_fingerprint=hide(field_) if storage not in (None, "none") else None,
+                secret_storage=storage,
                 key_fingerprints=keys.get(name, ()),
             )
         )
@@ -186,7 +187,7 @@ def _storage(password_field: str) -> str | None:
         return "none"
     if found := re.match(r"\$([0-9a-z]{1,8})\$", password_field):
         return kinds.get(found[1], found[1])
-    return None
+    return "des" if re.fullmatch(r"[./A-Za-z0-9]{13}", password_field) else None
 
 
 def read_authorized_keys(text: str) -> tuple[str, ...]:
