@@ -21,7 +21,7 @@ def judge(asset: Asset, site: SitePolicy) -> tuple[Judgement, ...]:
         if isinstance(fact, BackupRecord)
     ]
     if not records:
-        return (_without_record(asset, site),)
+        return (without_record(asset, site),)
     evidence = tuple(source for _, source in records)
     found = [fact.path or fact.source for fact, _ in records if fact.found]
     if found:
@@ -36,7 +36,8 @@ def judge(asset: Asset, site: SitePolicy) -> tuple[Judgement, ...]:
     )
 
 
-def _without_record(asset: Asset, site: SitePolicy) -> Judgement:
+def without_record(asset: Asset, site: SitePolicy) -> Judgement:
+    """The word of every check on backups about an asset for which no source was read."""
     if asset.parent is not None:
         return Judgement(
             verdict=Verdict.NOT_APPLICABLE, summary=f"backed up with {asset.parent}, judged there"

@@ -8,6 +8,7 @@ Source: IEC 62443-3-3 SR 7.3; the longest age is the site's own (`backups: polic
 
 from __future__ import annotations
 
+from checks.backup_missing import without_record
 from scanner.facts import BackupRecord
 from scanner.model import Asset, Effort, Exploitability, Severity, Verdict
 from scanner.spec import Check, Judgement, SitePolicy, unknown
@@ -21,11 +22,13 @@ def judge(asset: Asset, site: SitePolicy) -> tuple[Judgement, ...]:
         for fact, source in zip(asset.facts, asset.fact_sources, strict=True)
         if isinstance(fact, BackupRecord)
     ]
+    if not records:
+        return (without_record(asset, site),)
     found = [(fact, source) for fact, source in records if fact.found]
     if not found:
         return (
             Judgement(
-                verdict=Verdict.NOT_APPLICABLE, summary="no backup is known (see backup_missing)"
+                verdict=Verdict.NOT_APPLICABLE, summary="there is no backup (see backup_missing)"
             ),
         )
     dated = [

@@ -19,11 +19,17 @@ def test_a_backup_is_judged_by_what_was_compared(site, make_asset, manifest_ok, 
     assert judgement.verdict is verdict
 
 
-@pytest.mark.parametrize("facts", [(), (BackupRecord(source="nas", found=False),)])
-def test_without_a_backup_there_is_nothing_to_compare(site, make_asset, facts):
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        ((BackupRecord(source="nas", found=False),), Verdict.NOT_APPLICABLE),
+        ((), Verdict.NOT_CHECKED),
+    ],
+)
+def test_without_a_backup_there_is_nothing_to_compare(site, make_asset, facts, verdict):
     (judgement,) = CHECK.judge(make_asset(*facts), site)
 
-    assert judgement.verdict is Verdict.NOT_APPLICABLE
+    assert judgement.verdict is verdict
 
 
 def test_each_source_is_a_finding_of_its_own(site, make_asset):

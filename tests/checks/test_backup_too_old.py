@@ -23,7 +23,7 @@ def record(age_s, max_age_s=30 * DAY, found=True):
         ((record(-DAY),), Verdict.NOT_CHECKED),
         ((record(DAY, max_age_s=None),), Verdict.NOT_CHECKED),
         ((record(None, found=False),), Verdict.NOT_APPLICABLE),
-        ((), Verdict.NOT_APPLICABLE),
+        ((), Verdict.NOT_CHECKED),
     ],
 )
 def test_the_newest_backup_of_all_sources_counts(site, make_asset, facts, verdict):
