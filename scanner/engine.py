@@ -301,7 +301,13 @@ class _Visit:
         return "udp_silent" not in needs or self._udp_was_silent(question)
 
     def _answered(self, target: Target, service: str) -> bool:
-        return self._outcomes.get((target, service, Tier.IDENTIFY)) is Outcome.ANSWERED
+        """By port, whatever the transport: EtherNet/IP identifies over UDP and reads over TCP."""
+        return any(
+            outcome is Outcome.ANSWERED
+            and (told.address, told.port, name) == (target.address, target.port, service)
+            for (told, name, tier), outcome in self._outcomes.items()
+            if tier is Tier.IDENTIFY
+        )
 
     def _udp_was_silent(self, question: PlannedQuestion) -> bool:
         return not any(
@@ -327,7 +333,12 @@ class _Visit:
         return ""
 
     def _is_controller(self) -> bool:
+        """Known by its class, or suspected because it speaks a controller's protocol."""
+        native = {q.service for q in self.plan.questions if q.probe.for_controllers}
         return any(
+            outcome is Outcome.ANSWERED and service in native
+            for (_, service, _), outcome in self._outcomes.items()
+        ) or any(
             isinstance(fact, DeviceIdentity) and fact.device_class in CONTROLLERS
             for fact in self.known
         )

@@ -66,6 +66,7 @@ _ZONE = """\
 #    exclude: []                   # addresses and networks to which nothing is ever sent
 #    window: night                 # the window in which this zone may be scanned
 #    probes: [modbus, s7, http]    # the only probes asked here; default: all of the tier
+#    ports: {{modbus: [502, 1502]}}   # ports asked here instead of the probes' own
 #    snmp_public: false            # never ask SNMP with community public here
     assets:                        # devices that you know to be there
 """

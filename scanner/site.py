@@ -111,6 +111,7 @@ class SiteZone:
     profile: Profile
     window: str | None
     probes: tuple[str, ...] | None
+    ports: Mapping[str, tuple[int, ...]]
     snmp_public: bool
     assets: tuple[SiteAsset, ...]
 
@@ -281,7 +282,7 @@ class Site:
                 profile=zone.profile,
                 probes=zone.probes,
                 named_probes=False,
-                ports={},
+                ports=zone.ports,
                 consent=frozenset(),
                 unit_ids=(),
                 snmp_public=zone.snmp_public,
@@ -301,7 +302,7 @@ class Site:
             profile=self._profile(asset),
             probes=zone.probes if asset.probes is None else asset.probes,
             named_probes=asset.probes is not None,
-            ports=asset.ports,
+            ports={**zone.ports, **asset.ports},
             consent=frozenset(asset.consent),
             unit_ids=asset.unit_ids,
             snmp_public=allowed and (home.id == zone_id or zone.snmp_public),
@@ -497,6 +498,7 @@ def _zone(model: SiteBlock, block: ZoneBlock, folder: Path) -> SiteZone:
         profile=PROFILES[block.profile],
         window=block.window,
         probes=block.probes,
+        ports=dict(block.ports),
         snmp_public=model.snmp_public if block.snmp_public is None else block.snmp_public,
         assets=tuple(_asset(block.id, asset, folder) for asset in block.assets),
     )

@@ -296,11 +296,11 @@ def vocabulary(
                         f"there is no probe {name!r}",
                         did_you_mean(name, known_probes),
                     )
-        for asset in zone.assets:
-            for name in asset.ports:
+        for block in (zone, *zone.assets):
+            for name in block.ports:
                 if known_services is not None and name not in known_services:
                     yield document.problem(
-                        (*asset.place, "ports", name),
+                        (*block.place, "ports", name),
                         f"ports: there is no probe {name!r}",
                         did_you_mean(name, known_services),
                     )

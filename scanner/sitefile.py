@@ -429,6 +429,9 @@ class ZoneBlock(Block):
     probes: Annotated[tuple[Word, ...], Distinct] | None = Field(
         None, description="the only probes asked in this zone"
     )
+    ports: Annotated[dict[Word, AskedPorts], Keyed] = Field(
+        default_factory=dict, description="ports asked here instead of the probes' own"
+    )
     snmp_public: bool | None = Field(None, description="whether community public may be asked")
     assets: Annotated[tuple[AssetBlock, ...], Listed] = Field(
         (), description="devices that you know to be there"

@@ -43,6 +43,8 @@ from scanner.wire import has_route
 
 State = Literal["finished", "interrupted", "halted"]
 SAFETY = TypeAdapter(Safety)
+ENCRYPTED = frozenset({"ssh", "https"})
+"""Services over which a login may be tried without `consent: [cleartext]`."""
 
 
 def utc_now() -> datetime:
@@ -380,7 +382,7 @@ class _Lender:
             options=options,
             known=known,
             login=self._login(question, device),
-            default_credentials=self._defaults(question, identity),
+            default_credentials=self._defaults(question, device, identity),
             attempts=self._ledger(device, identity),
             fingerprint_key=self._key,
         )
@@ -403,9 +405,11 @@ class _Lender:
         )
 
     def _defaults(
-        self, question: PlannedQuestion, identity: Identity
+        self, question: PlannedQuestion, device: DevicePlan, identity: Identity
     ) -> tuple[DefaultCredential, ...]:
         if question.probe.tier is not Tier.LOGIN:
+            return ()
+        if question.service not in ENCRYPTED and "cleartext" not in device.policy.consent:
             return ()
         return default_sets.match(identity, question.probe.name)
 
