@@ -13,10 +13,10 @@ dropped connection, never safety controllers, program passwords or domain accoun
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Protocol
 
 from scanner.model import Identity
 
@@ -27,8 +27,6 @@ SPACING_S = 60.0
 SPACING_LAB_S = 1.0
 SERVICES = frozenset({"http", "https", "ssh", "telnet", "snmp"})
 """Services that have an administrator's account; a controller's program password is not one."""
-
-AttemptOutcome = Literal["pending", "accepted", "rejected", "locked", "dropped"]
 
 # Names under which safety controllers are sold. A match only ever forbids something, so a wide
 # expression is the safe one; a device that is not recognised here is stopped by the site file.
@@ -41,19 +39,22 @@ _SAFETY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Row(Protocol):
     """
-    One row of the ledger of one device, stored before the attempt is made.
+    One row of the ledger, stored before its attempt was made (scanner.state.Attempt is one).
 
     `outcome` is "pending" until the end was stored; a crash leaves it so. "locked": a lockout
-    sign was seen; "dropped": the device closed the connection in place of an answer.
+    sign was seen, a dropped connection among them. Else "accepted" or "rejected".
     """
 
-    at: datetime
-    service: str
-    account: str
-    outcome: AttemptOutcome
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def outcome(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Decision:
 
 
 def decide(
-    rows: Sequence[Attempt],
+    rows: Sequence[Row],
     *,
     service: str,
     account: str,
@@ -90,7 +91,7 @@ def decide(
     if words := forbidden(service, account, safety_controller=safety_controller):
         return Decision(reason="policy", words=words)
     recent = [row for row in rows if now - row.at < WINDOW]
-    if any(row.outcome in ("locked", "dropped") for row in recent):
+    if any(row.outcome == "locked" for row in recent):
         return Decision(
             reason="locked",
             words="a lockout sign or a dropped connection was seen within 24 h",
@@ -110,7 +111,30 @@ def decide(
     return Decision(wait_s=_wait(recent, now, profile))
 
 
-def _wait(recent: Sequence[Attempt], now: datetime, profile: str) -> float:
+def decider(
+    *, service: str, account: str, now: datetime, profile: str, safety_controller: bool
+) -> Callable[[Sequence[Row]], float | str]:
+    """
+    `decide` in the form that the ledger asks inside its transaction (scanner.state.begin_attempt).
+
+    0: go ahead; a positive number: seconds to wait and ask again; a text: the reason why not.
+    """
+
+    def ask(rows: Sequence[Row]) -> float | str:
+        decision = decide(
+            rows,
+            service=service,
+            account=account,
+            now=now,
+            profile=profile,
+            safety_controller=safety_controller,
+        )
+        return decision.wait_s if decision.reason is None else decision.reason
+
+    return ask
+
+
+def _wait(recent: Sequence[Row], now: datetime, profile: str) -> float:
     """Seconds until the spacing since the last attempt is kept, counted over all accounts."""
     spacing = SPACING_LAB_S if profile == "lab" else SPACING_S
     if not recent:

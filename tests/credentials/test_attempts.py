@@ -11,19 +11,26 @@ from credentials.attempts import (
     MAX_FAILURES_PER_DEVICE,
     SERVICES,
     WINDOW,
-    Attempt,
     decide,
+    decider,
     forbidden,
     is_safety_controller,
 )
 from scanner.model import Identity
+from scanner.state import Attempt, AttemptOutcome
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 def tried(hours_ago=1.0, account="admin", outcome="rejected", service="ssh"):
     return Attempt(
-        at=NOW - timedelta(hours=hours_ago), service=service, account=account, outcome=outcome
+        zone="cell",
+        address="10.0.0.5",
+        at=NOW - timedelta(hours=hours_ago),
+        service=service,
+        account=account,
+        outcome=AttemptOutcome(outcome),
+        sign=None,
     )
 
 
@@ -69,9 +76,8 @@ def test_accepted_attempts_are_no_failures():
     assert ask(*(tried(n + 1, outcome="accepted") for n in range(6))).allowed
 
 
-@pytest.mark.parametrize("outcome", ["locked", "dropped"])
-def test_a_lockout_sign_ends_all_attempts_on_the_device(outcome):
-    decision = ask(tried(3, account="other", outcome=outcome, service="http"))
+def test_a_lockout_sign_ends_all_attempts_on_the_device():
+    decision = ask(tried(3, account="other", outcome="locked", service="http"))
 
     assert decision.reason == "locked"
     assert decision.words
@@ -147,10 +153,13 @@ def test_other_devices_are_not_taken_for_safety_controllers(identity):
 rows_of = st.lists(
     st.builds(
         Attempt,
+        zone=st.just("cell"),
+        address=st.just("10.0.0.5"),
+        sign=st.none(),
         at=st.integers(-3600 * 30, 3600 * 30).map(lambda s: NOW + timedelta(seconds=s)),
         service=st.sampled_from(sorted(SERVICES)),
         account=st.sampled_from(["a", "b", "c", "d"]),
-        outcome=st.sampled_from(["pending", "accepted", "rejected", "locked", "dropped"]),
+        outcome=st.sampled_from(AttemptOutcome),
     ),
     max_size=12,
 )
@@ -165,7 +174,7 @@ def test_whatever_the_ledger_holds_the_limits_are_never_passed(rows, account):
     if decision.allowed:
         assert len(failed) < MAX_FAILURES_PER_DEVICE
         assert sum(row.account == account for row in failed) < MAX_FAILURES_PER_ACCOUNT
-        assert not any(row.outcome in ("locked", "dropped") for row in recent)
+        assert not any(row.outcome == "locked" for row in recent)
         newest = max((row.at for row in recent), default=NOW - WINDOW)
         assert NOW + timedelta(seconds=decision.wait_s) >= min(newest, NOW) + timedelta(seconds=60)
     assert 0 <= decision.wait_s <= 60
@@ -184,3 +193,20 @@ def test_any_service_and_account_gets_a_word(service, account):
     words = forbidden(service, account, safety_controller=False)
 
     assert words is None or words
+
+
+@pytest.mark.parametrize(
+    ("rows", "answer"),
+    [
+        ((), 0.0),
+        ((tried(0, outcome="accepted"),), 60.0),
+        ((tried(1), tried(2)), "ledger"),
+        ((tried(1, outcome="locked"),), "locked"),
+    ],
+)
+def test_the_ledger_is_told_in_its_own_form(rows, answer):
+    ask_ledger = decider(
+        service="ssh/22", account="admin", now=NOW, profile="default", safety_controller=False
+    )
+
+    assert ask_ledger(rows) == answer
