@@ -9,7 +9,7 @@ differs from its manifest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import StringIO
@@ -18,9 +18,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lab.plant import Device, Plant, Service
+from lab.plant import STANDARD_PORTS, Device, Plant
 
 SECRET_NAME = "walkdown-reader"  # noqa: S105 - the name of a file
+MANIFEST = "manifest.sha256"
 WINDOW_BEFORE = timedelta(hours=1)
 WINDOW_LENGTH_H = 12
 
@@ -121,6 +122,8 @@ def _zone(
 ) -> str:
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
     head = {**zone, "window": "now", "profile": "lab"}
+    if base_port_offset:
+        head["ports"] = {name: port + base_port_offset for name, port in STANDARD_PORTS.items()}
     text = _indent(_block([head]), 2) + "    assets:\n"
     for device in devices:
         asset = _asset(device, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -145,18 +148,7 @@ def _asset(
             asset[key] = [{**flow, "port": flow["port"] + base_port_offset} for flow in value]
         else:
             asset[key] = value
-    if base_port_offset and (ports := _ports(device.services, base_port_offset)):
-        asset["ports"] = ports
     return asset
-
-
-def _ports(services: Iterable[Service], offset: int) -> dict[str, list[int]]:
-    """Ports by probe; http and https are one probe."""
-    ports: dict[str, list[int]] = {}
-    for service in services:
-        probe = "http" if service.protocol == "https" else service.protocol
-        ports.setdefault(probe, []).append(service.port + offset)
-    return ports
 
 
 def _conduit(conduit: Mapping[str, Any], offset: int) -> dict[str, Any]:
@@ -192,7 +184,7 @@ def running_configuration(device: Device) -> str | None:
 
 def _write_backups(plant: Plant, directory: Path, *, now: datetime) -> None:
     root = directory / "backups"
-    manifest: list[str] = []
+    root.mkdir(exist_ok=True)
     for device in plant.devices:
         if device.backup is None:
             continue
@@ -202,8 +194,7 @@ def _write_backups(plant: Plant, directory: Path, *, now: datetime) -> None:
         if not content:
             content = f"{device.name}\nproject archive of the simulated plant\n"
         taken = now - timedelta(days=int(device.backup["age_days"]))
-        relative = Path(device.name) / f"{taken.strftime('%Y-%m-%dT%H%M%SZ')}.cfg"
-        path = root / relative
+        path = root / device.name / f"{taken.strftime('%Y-%m-%dT%H%M%SZ')}.cfg"
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob("*.cfg"):
             old.unlink()
@@ -211,9 +202,7 @@ def _write_backups(plant: Plant, directory: Path, *, now: datetime) -> None:
         if device.backup.get("manifest") == "broken":
             content += "changed after it was saved\n"
         path.write_bytes(content.encode("utf-8"))
-        manifest.append(f"{digest}  {relative.as_posix()}\n")
-    root.mkdir(exist_ok=True)
-    (root / "manifest.sha256").write_text("".join(manifest), encoding="utf-8")
+        (path.parent / MANIFEST).write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
 
 def _write_attestations(plant: Plant, directory: Path, *, now: datetime) -> None:

@@ -74,32 +74,32 @@ def test_a_secret_is_a_file_that_only_its_owner_reads(plant: Plant, folder: Path
     assert path.read_text().strip() not in (folder / "site.yaml").read_text()
 
 
-def test_high_ports_are_written_to_every_asset(plant: Plant, tmp_path: Path) -> None:
+def test_high_ports_are_written_to_every_zone(plant: Plant, tmp_path: Path) -> None:
     keys = dict.fromkeys(KEYS, "SHA256:x")
     write_site(plant, tmp_path, now=NOW, base_port_offset=20_000, host_keys=keys)
     site = read(tmp_path / "site.yaml")
 
-    assert asset(site, "PLC-11")["ports"] == {"modbus": [20502]}
-    assert asset(site, "GW-17")["ports"] == {"modbus": [20502], "http": [20080, 20443]}
+    for zone in site["zones"]:
+        assert zone["ports"]["modbus"] == 20502
+        assert (zone["ports"]["http"], zone["ports"]["https"]) == (20080, 20443)
     assert asset(site, "PLC-11")["expected_services"][0]["port"] == 20502
     assert site["conduits"][0]["allow"][0]["port"] == 20022
 
 
 def test_backups_have_a_manifest_with_one_planted_fault(folder: Path) -> None:
-    lines = (folder / "backups/manifest.sha256").read_text().splitlines()
-    broken = [
-        name
-        for digest, name in (line.split("  ", 1) for line in lines)
-        if sha256((folder / "backups" / name).read_bytes()).hexdigest() != digest
-    ]
+    broken = []
+    for manifest in sorted((folder / "backups").glob("*/manifest.sha256")):
+        digest, name = manifest.read_text().rstrip("\n").split("  ", 1)
+        if sha256((manifest.parent / name).read_bytes()).hexdigest() != digest:
+            broken.append(manifest.parent.name)
 
-    assert [Path(name).parts[0] for name in broken] == ["PLC-11"]
+    assert broken == ["PLC-11"]
     assert not (folder / "backups/PLC-14").exists()
 
 
 def test_one_backup_is_the_running_configuration_and_one_is_not(plant: Plant, folder: Path) -> None:
     def newest(name: str) -> str:
-        return max((folder / "backups" / name).iterdir()).read_text()
+        return max((folder / "backups" / name).glob("*.cfg")).read_text()
 
     assert newest("SW-DMZ") == running_configuration(plant.device("SW-DMZ"))
     assert newest("SW-SUP") != running_configuration(plant.device("SW-SUP"))
@@ -127,5 +127,7 @@ def test_writing_twice_leaves_one_backup_per_device(plant: Plant, folder: Path) 
     write_site(plant, folder, now=later, base_port_offset=0, host_keys=dict.fromkeys(KEYS, "x"))
 
     assert all(
-        len(list(each.iterdir())) == 1 for each in (folder / "backups").iterdir() if each.is_dir()
+        len(list(each.glob("*.cfg"))) == 1
+        for each in (folder / "backups").iterdir()
+        if each.is_dir()
     )
