@@ -296,7 +296,8 @@ def vocabulary(
                         f"there is no probe {name!r}",
                         did_you_mean(name, known_probes),
                     )
-        for block in (zone, *zone.assets):
+        owners: tuple[ZoneBlock | AssetBlock, ...] = (zone, *zone.assets)
+        for block in owners:
             for name in block.ports:
                 if known_services is not None and name not in known_services:
                     yield document.problem(
