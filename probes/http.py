@@ -411,42 +411,75 @@ _SUPPORTED = {
 async def run_read(session: Session) -> tuple[Fact, ...]:
     """
     Which TLS versions are accepted. The one negotiated when the device was identified is not
-    asked again; a version that this computer's OpenSSL lacks is in neither list.
+    asked again. A search that a silence or this computer's OpenSSL cut short says nothing about
+    the versions it did not reach, so it tells the accepted ones only where they are old already.
     """
-    before = next((f for f in reversed(session.known) if _is_tls_face_of(f)), None)
-    negotiated = before.version if isinstance(before, TlsFace) else None
+    before = next((f for f in reversed(session.known) if _is_negotiated(f)), None)
+    known = before if isinstance(before, TlsFace) else None
+    search = await _search(session, known.version if known else None)
+    finished = search.finished or bool(set(search.accepted) & {"TLSv1.1", "TLSv1"})
+    if not finished and (search.fell_silent or not search.refused):
+        raise Silent("the TLS handshakes were not answered to their end")
+    return (
+        replace(
+            known or search.face or TlsFace(),
+            accepted_versions=search.accepted if finished else None,
+            refused_versions=search.refused,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """`face` is of the first handshake; `finished`: every version that matters was answered."""
+
+    accepted: tuple[str, ...]
+    refused: tuple[str, ...]
+    face: TlsFace | None
+    finished: bool
+    fell_silent: bool
+
+
+async def _search(session: Session, negotiated: str | None) -> _Search:
+    """From the version below `negotiated` down, or all; over at two refusals after an answer."""
     accepted: list[str] = []
     refused: list[str] = []
-    to_ask = list(TLS_VERSIONS)
+    to_ask: tuple[str, ...] = TLS_VERSIONS
     if negotiated in TLS_VERSIONS:
         accepted.append(negotiated)
-        to_ask = to_ask[to_ask.index(negotiated) + 1 :]
+        to_ask = TLS_VERSIONS[TLS_VERSIONS.index(negotiated) + 1 :]
     face: TlsFace | None = None
+    finished, fell_silent = True, False
     in_a_row = 0
     for version in to_ask:
-        if not _SUPPORTED[version]:
-            continue
         if accepted and in_a_row == 2:
             break
+        if not _SUPPORTED[version]:
+            finished = False
+            continue
         try:
             tls = await session.start_tls(minimum=version, maximum=version)
         except (BadReply, Reset, Closed):
             refused.append(version)
             in_a_row += 1
         except Silent:
-            break  # neither: a device that stops answering has not refused anything
+            finished, fell_silent = False, True
+            break
         else:
             accepted.append(version)
             in_a_row = 0
             face = face or replace(tls_face(tls), seen_at=session.now())
         await session.close()
-    if not accepted and not refused:
-        raise Silent("no TLS handshake was answered")
-    known = before if isinstance(before, TlsFace) else face or TlsFace()
-    return (replace(known, accepted_versions=tuple(accepted), refused_versions=tuple(refused)),)
+    return _Search(
+        accepted=tuple(accepted),
+        refused=tuple(refused),
+        face=face,
+        finished=finished,
+        fell_silent=fell_silent,
+    )
 
 
-def _is_tls_face_of(fact: Fact) -> bool:
+def _is_negotiated(fact: Fact) -> bool:
     return isinstance(fact, TlsFace) and fact.version is not None
 
 

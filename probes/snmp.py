@@ -958,8 +958,16 @@ async def run_login(session: Session) -> tuple[Fact, ...]:
         finally:
             await session.attempts.ended(service, NO_SUCH_COMMUNITY, accepted=bool(control))
     attempt = replace(attempt, control_accepted=control)
+    if control:
+        return (attempt,)  # it answers to anything, so this community means nothing
+    object_id = response.values.get(SYS_OBJECT_ID)
+    access = SnmpAccess(
+        versions=(VERSION_NAMES[response.version],),
+        community=credential.secret.reveal(),  # a published default is no secret of the owner's
+        object_id=object_id if isinstance(object_id, str) else None,
+    )
     identity = identify(response.values)
-    return (attempt, identity) if identity else (attempt,)
+    return (attempt, access, identity) if identity else (attempt, access)
 
 
 async def _try_community(session: Session, community: Secret, request_id: int) -> Response | None:

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from probes import http
 from scanner.clients.http import Page
-from scanner.errors import BadReply, Reset
+from scanner.errors import BadReply, Reset, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, HttpFace, TlsFace
 from scanner.model import DeviceClass
 from scanner.spec import DefaultCredential, Secret, TlsInfo
@@ -261,6 +262,62 @@ def test_tls_and_the_page_behind_it_are_both_told(replay: Any) -> None:
 def test_a_failed_handshake_is_no_fact(replay: Any) -> None:
     with pytest.raises(BadReply):
         asyncio.run(http.run_tls(replay(http.TLS_PROBE, lambda _: b"")))
+
+
+class Handshakes:
+    """A session that has handshakes only: what each version comes to."""
+
+    def __init__(self, outcomes: Mapping[str, Exception | None], known: tuple[Any, ...]) -> None:
+        self.outcomes = outcomes
+        self.known = known
+        self.asked: list[str] = []
+
+    async def start_tls(self, *, minimum: str, maximum: str) -> TlsInfo:
+        assert minimum == maximum
+        self.asked.append(minimum)
+        if (outcome := self.outcomes.get(minimum, BadReply("refused"))) is not None:
+            raise outcome
+        return TlsInfo(version=minimum, cipher="x", certificate_der=None)
+
+    async def close(self) -> None:
+        pass
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def versions(session: Any) -> tuple[Any, Any]:
+    (found,) = asyncio.run(http.run_read(session))
+    return found.accepted_versions, found.refused_versions
+
+
+KNOWN_1_3 = (TlsFace(version="TLSv1.3"),)
+
+
+def test_the_negotiated_version_is_not_asked_again_and_two_refusals_are_enough() -> None:
+    session = Handshakes({}, KNOWN_1_3)
+
+    assert versions(session) == (("TLSv1.3",), ("TLSv1.2", "TLSv1.1"))
+    assert session.asked == ["TLSv1.2", "TLSv1.1"]
+
+
+def test_a_search_that_falls_silent_passes_nobody() -> None:
+    """The versions behind the silence may all be accepted; that must not look like a clean end."""
+    session = Handshakes({"TLSv1.2": None, "TLSv1.1": Silent("gone")}, KNOWN_1_3)
+    with pytest.raises(Silent):
+        versions(session)
+
+    old = Handshakes({"TLSv1.2": None, "TLSv1.1": None, "TLSv1": Silent("gone")}, KNOWN_1_3)
+    assert versions(old) == (("TLSv1.3", "TLSv1.2", "TLSv1.1"), ())
+
+
+def test_a_version_that_our_openssl_lacks_leaves_the_answer_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(http._SUPPORTED, "TLSv1", False)
+    session = Handshakes({"TLSv1.2": None}, KNOWN_1_3)
+
+    assert versions(session) == (None, ("TLSv1.1",))
 
 
 # --- login ---------------------------------------------------------------------------------------

@@ -395,7 +395,11 @@ def log_in(replay: Any, agent: Agent, ledger: Ledger) -> tuple[Any, Any]:
         snmp.LOGIN_PROBE, agent, default_credentials=(PRIVATE,), attempts=ledger,
         known=(SnmpAccess(versions=("2c",), community="public"),),
     )  # fmt: skip
-    return of(asyncio.run(snmp.run_login(session)), CredentialAttempt), session
+    facts = asyncio.run(snmp.run_login(session))
+    communities = [fact.community for fact in facts if isinstance(fact, SnmpAccess)]
+    fact = of(facts, CredentialAttempt)
+    assert communities == (["private"] if fact.accepted and not fact.control_accepted else [])
+    return fact, session
 
 
 def test_a_default_community_that_answers_is_accepted_and_its_control_is_not(replay: Any) -> None:
