@@ -111,16 +111,15 @@ def decide(
     return Decision(wait_s=_wait(recent, now, profile))
 
 
-def decider(
-    *, service: str, account: str, now: datetime, profile: str, safety_controller: bool
-) -> Callable[[Sequence[Row]], float | str]:
+def policy(
+    *, profile: str, safety_controller: bool
+) -> Callable[[Sequence[Row], datetime, str, str], float | str]:
     """
-    `decide` in the form that the ledger asks inside its transaction (scanner.state.begin_attempt).
-
-    0: go ahead; a positive number: seconds to wait and ask again; a text: the reason why not.
+    `decide` for one device in the form that scanner.state.AttemptLedger asks it:
+    `(rows, now, service, account)` gives 0 (go ahead), seconds to wait, or the reason why not.
     """
 
-    def ask(rows: Sequence[Row]) -> float | str:
+    def ask(rows: Sequence[Row], now: datetime, service: str, account: str) -> float | str:
         decision = decide(
             rows,
             service=service,

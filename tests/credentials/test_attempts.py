@@ -12,12 +12,12 @@ from credentials.attempts import (
     SERVICES,
     WINDOW,
     decide,
-    decider,
     forbidden,
     is_safety_controller,
+    policy,
 )
 from scanner.model import Identity
-from scanner.state import Attempt, AttemptOutcome
+from scanner.state import Attempt, AttemptLedger, AttemptOutcome, SiteState
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -205,8 +205,31 @@ def test_any_service_and_account_gets_a_word(service, account):
     ],
 )
 def test_the_ledger_is_told_in_its_own_form(rows, answer):
-    ask_ledger = decider(
-        service="ssh/22", account="admin", now=NOW, profile="default", safety_controller=False
-    )
+    ask_ledger = policy(profile="default", safety_controller=False)
 
-    assert ask_ledger(rows) == answer
+    assert ask_ledger(rows, NOW, "ssh/22", "admin") == answer
+
+
+async def test_the_real_ledger_stops_after_two_failures_also_in_a_later_run(tmp_path):
+    for run in range(2):
+        with SiteState.open(str(tmp_path / "site.state.db")) as state:
+            clock = [NOW + timedelta(hours=run)]
+
+            async def sleep(seconds, clock=clock):
+                clock[0] += timedelta(seconds=seconds)
+
+            ledger = AttemptLedger(
+                state,
+                zone="cell",
+                address="10.0.0.5",
+                policy=policy(profile="default", safety_controller=False),
+                now=lambda clock=clock: clock[0],
+                sleep=sleep,
+            )
+            reasons = []
+            for _ in range(2):
+                reasons.append(await ledger.begin("ssh/22", "admin"))
+                if reasons[-1] is None:
+                    await ledger.ended("ssh/22", "admin", accepted=False)
+            assert reasons == ([None, None] if run == 0 else ["ledger", "ledger"])
+            assert clock[0] - NOW == timedelta(hours=run, seconds=60 if run == 0 else 0)
