@@ -179,12 +179,18 @@ async def _log_in(session: Session, login: Login, connection: SshConnection) -> 
 
 
 def usable(result: CommandResult) -> str | None:
-    """The output; ABSENT when the file is not there; None when it tells nothing."""
+    """
+    The output; ABSENT when the file is not there; None when it tells nothing. A command that did
+    not report success may have printed half of it, and half a file seems to lack the other half.
+    """
     if not result.whole:
         return None
-    if result.exit_status in (0, None):
+    if result.exit_status == 0:
         return result.stdout
-    if "No such file or directory" in result.stdout + result.stderr:
+    if (
+        result.exit_status is not None
+        and "No such file or directory" in result.stdout + result.stderr
+    ):
         return linux.ABSENT
     return None
 

@@ -212,6 +212,8 @@ class SshConnection:
                     stderr += channel.recv_stderr(TEXT_MAX)
                 told = channel.status_event.wait(1.0)
                 status = channel.recv_exit_status() if told else -1
+                if status < 0 and not self._transport.is_active():
+                    raise Closed("the device closed the connection during a command")
             finally:
                 channel.close()
         return CommandResult(
