@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
@@ -162,7 +163,7 @@ class Engine:
         except Exception as error:  # one broken probe costs one observation
             place = traceback.extract_tb(error.__traceback__)[-1]
             outcome = Outcome.BUG
-            reason = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+            reason = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
         finally:
             await session.finish()
         unasked = outcome in (Outcome.INTERRUPTED, Outcome.WITHHELD) and (

@@ -30,7 +30,6 @@ from scanner.plan import DevicePlan, Plan, PlannedQuestion, build, service_of
 from scanner.session import Grant
 from scanner.spec import DefaultCredential, Login
 from scanner.state import (
-    Attempt,
     AttemptLedger,
     SiteState,
     fingerprint_key,
@@ -414,33 +413,15 @@ class _Lender:
         return default_sets.match(identity, question.probe.name)
 
     def _ledger(self, device: DevicePlan, identity: Identity) -> AttemptLedger:
-        def policy(
-            rows: tuple[Attempt, ...], now: datetime, service: str, account: str
-        ) -> float | str:
-            decision = attempt_policy.decide(
-                tuple(
-                    attempt_policy.Attempt(
-                        service=row.service,
-                        account=row.account,
-                        at=row.at,
-                        outcome=row.outcome.value,
-                    )
-                    for row in rows
-                ),
-                service=service,
-                account=account,
-                now=now,
-                profile=device.profile.name,
-                safety_controller=attempt_policy.is_safety_controller(identity),
-            )
-            return decision.wait_s if decision.reason is None else decision.reason
-
         return AttemptLedger(
             self._state,
             zone=device.zone,
             address=device.addresses[0],
             addresses=device.addresses,
-            policy=policy,
+            policy=attempt_policy.policy(
+                profile=device.profile.name,
+                safety_controller=attempt_policy.is_safety_controller(identity),
+            ),
             now=self._clock.wall,
             sleep=self._clock.sleep,
         )
