@@ -52,6 +52,8 @@ def up(
     Raises LabError when a lab runs there already, when a port is taken, or when the emulators do
     not come up in time.
     """
+    if not Path("/proc/self/stat").exists():
+        raise LabError("the lab runs on Linux only: it knows its own process by /proc")
     offset = default_offset() if base_port_offset is None else base_port_offset
     load(plant_name, second_octet=second_octet)  # a wrong name is told here, not in a log
     directory = directory.resolve()

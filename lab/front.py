@@ -101,7 +101,11 @@ class TcpFront:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            client, _ = await loop.sock_accept(listener)
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError:  # the client gave up in the queue, or descriptors are short
+                await asyncio.sleep(SETTLE_S)
+                continue
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = self.ledger.opened(
@@ -119,6 +123,8 @@ class TcpFront:
             await self._pipe(client, inner, connection)
         except (ConnectionResetError, BrokenPipeError):
             self.ledger.reset(connection)
+        except OSError:  # the client's host has gone, or the server behind is stopping
+            pass
         finally:
             inner.close()
             client.close()

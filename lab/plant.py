@@ -103,6 +103,8 @@ class Plant:
     """{check, conduit}."""
     levels: tuple[Mapping[str, Any], ...] = field(default=())
     """{zone, fr, at_least}: lower bounds that SL-A low has to reach."""
+    requirements: tuple[Mapping[str, Any], ...] = field(default=())
+    """{zone or conduit, ids, verdict}: requirement verdicts that the plant decides."""
 
     def device(self, name: str) -> Device:
         for device in self.devices:
@@ -166,6 +168,7 @@ def parse(raw: Mapping[str, Any], name: str, *, second_octet: int = HOME_OCTET) 
         shared_findings=tuple(truth.get("shared", ())),
         conduit_findings=tuple(truth.get("conduits", ())),
         levels=tuple(truth.get("levels", ())),
+        requirements=tuple(truth.get("requirements", ())),
     )
 
 

@@ -1,5 +1,6 @@
 """
-A run against the truth: recall and precision of identities, presence, findings and levels.
+A run against the truth: recall and precision of identities, presence, findings, levels and
+requirement verdicts.
 
 Reads an assessment.json as plain data, and nothing else of the product. What the truth does not
 know of is a false statement: an asset nobody planted, a field the device does not tell, a failed
@@ -108,6 +109,7 @@ def score(assessment: Mapping[str, Any], plant: Plant) -> Score:
             _identity(device, assets.get(device.name), tally)
         _findings(assessment, plant, tally)
         _levels(assessment, plant, tally)
+        _requirements(assessment, plant, tally)
     except (KeyError, TypeError, AttributeError) as error:
         raise LabError(
             f"this is not a Walkdown assessment ({type(error).__name__} {error}); "
@@ -256,6 +258,23 @@ def _levels(assessment: Mapping[str, Any], plant: Plant, tally: _Tally) -> None:
             tally.miss("level", name, f"{name}, said {got}")
 
 
+def _requirements(assessment: Mapping[str, Any], plant: Plant, tally: _Tally) -> None:
+    said = {
+        (result["zone"] or result["conduit"], result["id"]): result["verdict"]
+        for result in assessment["requirements"]
+    }
+    for truth in plant.requirements:
+        place = truth.get("zone") or truth["conduit"]
+        verdicts = truth["verdict"] if isinstance(truth["verdict"], list) else [truth["verdict"]]
+        for requirement in truth["ids"]:
+            got = said.get((place, requirement), "nothing")
+            if got in verdicts:
+                tally.found("requirement", str(place))
+            else:
+                sentence = f"{requirement} in {place} is {' or '.join(verdicts)}, said {got}"
+                tally.miss("requirement", str(place), sentence)
+
+
 def render(result: Score) -> str:
     """The score as a table in plain text, with every difference below it."""
     verdict = (
@@ -264,14 +283,14 @@ def render(result: Score) -> str:
         else f"{len(result.missed)} missed, {len(result.false)} false"
     )
     lines = [f"Plant {result.plant}: {verdict}"]
-    head = f"{'':10}{'':28}{'expected':>9}{'right':>7}{'false':>7}{'recall':>9}{'precision':>11}"
+    head = f"{'':12}{'':28}{'expected':>9}{'right':>7}{'false':>7}{'recall':>9}{'precision':>11}"
     lines += ["", head]
     part = ""
     for row in result.rows:
         shown = row.part if row.part != part else ""
         part = row.part
         lines.append(
-            f"{shown:10}{row.name:28}{row.expected:9}{row.right:7}{row.false:7}"
+            f"{shown:12}{row.name:28}{row.expected:9}{row.right:7}{row.false:7}"
             f"{_percent(row.recall):>9}{_percent(row.precision):>11}"
         )
     for part in dict.fromkeys(row.part for row in result.rows):
@@ -284,7 +303,7 @@ def render(result: Score) -> str:
             false=sum(r.false for r in rows),
         )
         lines.append(
-            f"{'all':10}{part:28}{total.expected:9}{total.right:7}{total.false:7}"
+            f"{'all':12}{part:28}{total.expected:9}{total.right:7}{total.false:7}"
             f"{_percent(total.recall):>9}{_percent(total.precision):>11}"
         )
     for title, sentences in (("Missed", result.missed), ("False", result.false)):

@@ -61,6 +61,16 @@ def perfect(plant: Plant) -> dict[str, Any]:
             ),
             {**fail, "check": "telnet_no_login", "asset": ids["PLC-11"], "verdict": "pass"},
         ],
+        "requirements": [
+            {
+                "zone": t.get("zone"),
+                "conduit": t.get("conduit"),
+                "id": requirement,
+                "verdict": t["verdict"] if isinstance(t["verdict"], str) else t["verdict"][-1],
+            }
+            for t in plant.requirements
+            for requirement in t["ids"]
+        ],
         "levels": [
             {"zone": v["zone"], "fr": v["fr"], "sl_a_low": v["at_least"]} for v in plant.levels
         ],
@@ -188,6 +198,17 @@ def test_a_level_below_the_truth_is_missed(plant: Plant, perfect: dict[str, Any]
     perfect["levels"][0]["sl_a_low"] = 0
 
     assert score(perfect, plant).missed == ("safety FR 4 at least 2, said 0",)
+
+
+def test_a_requirement_verdict_other_than_the_truth_is_missed(
+    plant: Plant, perfect: dict[str, Any]
+) -> None:
+    """A pass on absence is what this has to catch: nothing proves SR 1.5 in the safety zone."""
+    for result in perfect["requirements"]:
+        if (result["zone"], result["id"]) == ("safety", "SR 1.5"):
+            result["verdict"] = "met"
+
+    assert score(perfect, plant).missed == ("SR 1.5 in safety is not_assessed, said met",)
 
 
 def test_something_else_than_an_assessment_is_told(plant: Plant) -> None:
