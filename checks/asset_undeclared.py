@@ -34,6 +34,10 @@ def judge(zone: Zone, site: SitePolicy) -> tuple[Judgement, ...]:
         )
     if not seen:
         return (unknown("who is in the zone: no device of it answered"),)
+    if zone.unasked is None:
+        return (unknown("how much of the zone was asked"),)
+    if zone.unasked:
+        return (unknown(f"who is at {zone.unasked} addresses of the zone that were not asked"),)
     return (
         Judgement(
             verdict=Verdict.PASS,

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Literal
 
-from scanner.correlate import SERVICE_ORDER, reach
+from scanner.correlate import SERVICE_ORDER, SETTLED, reach
 from scanner.facts import Fact, LoginUnavailable
 from scanner.model import (
     Asset,
@@ -60,16 +61,19 @@ def findings(
     site: SitePolicy,
     *,
     stale: Sequence[Observation] = (),
+    granted: Mapping[tuple[str, str], Tier] | None = None,
 ) -> tuple[Finding, ...]:
     """
     Judge every check on every subject, sorted by id.
 
     `stale` are answers that were too old to be used (correlate.merge); they serve as reasons only.
+    `granted` tells, by zone and address, the tier of devices that have another than their zone.
     """
     seen = _Seen(
         observations={o.id: o for o in observations},
         stale=_by_address(stale),
         tiers={zone.id: zone.tier for zone in zones},
+        granted=granted or {},
     )
     found: list[Finding] = []
     for check in checks:
@@ -77,7 +81,9 @@ def findings(
             for zone in zones:
                 own = tuple(asset for asset in assets if asset.zone == zone.id)
                 subject = _Subject(scope="zone", key=zone.id, zone=zone.id)
-                found += _whole(check, subject, Zone(info=zone, assets=own), site, seen)
+                unasked = _unasked(zone, observations)
+                judged = Zone(info=zone, assets=own, unasked=unasked)
+                found += _whole(check, subject, judged, site, seen)
         elif check.reads is Conduit:
             for conduit in conduits:
                 ends = Conduit(
@@ -94,6 +100,20 @@ def findings(
             for asset in assets:
                 found += _on_asset(check, asset, site, seen)
     return _one_per_id(found)
+
+
+def _unasked(zone: ZoneInfo, observations: Sequence[Observation]) -> int:
+    """How many device addresses of the zone's networks no settled question was put to."""
+    asked = {
+        o.address for o in observations if o.zone == zone.id and o.port and o.outcome in SETTLED
+    }
+    total = 0
+    for text in zone.networks:
+        network = ip_network(text)
+        edges = 2 if network.version == 4 and network.prefixlen <= 30 else 0
+        inside = sum(1 for address in asked if ip_address(address) in network)
+        total += max(network.num_addresses - edges - inside, 0)
+    return total
 
 
 def _one_per_id(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -126,6 +146,11 @@ class _Seen:
     observations: Mapping[str, Observation]
     stale: Mapping[tuple[str, str], list[Observation]]
     tiers: Mapping[str, Tier]
+    granted: Mapping[tuple[str, str], Tier]
+
+    def tier(self, asset: Asset) -> Tier | None:
+        own = self.granted.get((asset.zone, asset.address or ""))
+        return own or self.tiers.get(asset.zone)
 
     def of(self, asset: Asset) -> tuple[Observation, ...]:
         return tuple(
@@ -310,12 +335,14 @@ def _why_nothing(check: Check, asset: Asset, own: Sequence[Observation], seen: _
     asked = [o for o in own if o.tier is check.tier]
     for observation in sorted(asked, key=lambda o: SERVICE_ORDER.index(o.outcome)):
         return _why(observation)
-    granted = seen.tiers.get(asset.zone)
+    granted = seen.tier(asset)
     if granted is not None and not granted.allows(check.tier):
         return (
-            f"not learned: told in the {check.tier} tier, and the zone is granted {granted}; "
+            f"not learned: told in the {check.tier} tier, and {granted} is granted; "
             f"grant `tier: {check.tier}` to learn it"
         )
+    if check.tier is Tier.LOGIN and own:
+        return "not learned: no published default is known for what it was seen to be"
     for observation in sorted(own, key=lambda o: SERVICE_ORDER.index(o.outcome)):
         if observation.outcome is not Outcome.ANSWERED:
             return _why(observation)
@@ -396,7 +423,18 @@ def _worst(judgements: Sequence[Judgement]) -> Judgement:
         severity=min(weights, key=lambda s: s.rank) if weights else None,
         about=equal[0].about,
         evidence=tuple(dict.fromkeys(name for j in equal for name in j.evidence)),
+        requirements=_union(equal),
     )
+
+
+def _union(judgements: Sequence[Judgement]) -> tuple[str, ...] | None:
+    """The requirements that several touch together; None: all of the check's."""
+    named: dict[str, None] = {}
+    for judgement in judgements:
+        if judgement.requirements is None:
+            return None
+        named.update(dict.fromkeys(judgement.requirements))
+    return tuple(named)
 
 
 def _finding(
@@ -425,7 +463,9 @@ def _finding(
         severity=judgement.severity or check.severity,
         exploitability=check.exploitability,
         effort=check.effort,
-        requirements=check.requirements,
+        requirements=(
+            check.requirements if judgement.requirements is None else judgement.requirements
+        ),
         summary=judgement.summary,
         remedy=check.remedy,
         needs_outage=check.needs_outage,

@@ -344,6 +344,8 @@ class Zone:
 
     info: ZoneInfo
     assets: tuple[Asset, ...]
+    unasked: int | None = None
+    """Device addresses of its networks to which no question was put; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

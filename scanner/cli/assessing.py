@@ -116,7 +116,14 @@ def assess_runs(
     checks = discovery.checks()
     zones, conduits = which.zone_infos(), which.conduit_infos()
     findings = judge.findings(
-        checks, assets, everything, zones, conduits, which.for_checks(now), stale=merged.stale
+        checks,
+        assets,
+        everything,
+        zones,
+        conduits,
+        which.for_checks(now),
+        stale=merged.stale,
+        granted=_granted(which),
     )
     return assess.assess(
         site=which.name,
@@ -131,6 +138,16 @@ def assess_runs(
         attestations=_attestations(which, now),
         safety=_safety(runs, which),
     )
+
+
+def _granted(which: site.Site) -> dict[tuple[str, str], Tier]:
+    return {
+        (asset.zone, address): which.settings(asset.zone, address).tier
+        for zone in which.zones
+        for asset in zone.assets
+        for address in asset.every_address
+        if which.zone_of(address) == asset.zone
+    }
 
 
 def backup_observations(

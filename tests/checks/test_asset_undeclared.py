@@ -13,7 +13,7 @@ SILENT = {"presence": Presence.DECLARED_AND_SILENT}
 
 @pytest.fixture
 def judge(site, make_asset):
-    def judge(*assets):
+    def judge(*assets, unasked: int | None = 0):
         info = ZoneInfo(
             id="cell",
             name="Cell",
@@ -26,7 +26,7 @@ def judge(site, make_asset):
         made = tuple(
             make_asset(address=f"10.0.0.{n}", **changes) for n, changes in enumerate(assets)
         )
-        return CHECK.judge(Zone(info=info, assets=made), site)
+        return CHECK.judge(Zone(info=info, assets=made, unasked=unasked), site)
 
     return judge
 
@@ -56,3 +56,10 @@ def test_a_module_is_counted_with_its_rack(judge):
     (judgement,) = judge(KNOWN, STRANGE | {"parent": "cell/10.0.0.0"})
 
     assert judgement.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("unasked", [None, 1, 250])
+def test_a_zone_that_was_not_asked_whole_is_not_passed(judge, unasked):
+    (judgement,) = judge(KNOWN, unasked=unasked)
+
+    assert judgement.verdict is Verdict.NOT_CHECKED

@@ -103,9 +103,9 @@ def check(**given: Any) -> Check:
     return Check(**{**defaults, **given})
 
 
-def zone(name: str = "control", tier: Tier = Tier.READ) -> ZoneInfo:
+def zone(name: str = "control", tier: Tier = Tier.READ, networks: tuple[str, ...] = ()) -> ZoneInfo:
     return ZoneInfo(
-        id=name, name=name, purdue=1, networks=(), sl_t={}, tier=tier, profile="default"
+        id=name, name=name, purdue=1, networks=networks, sl_t={}, tier=tier, profile="default"
     )
 
 
@@ -306,6 +306,24 @@ def test_a_fact_of_a_higher_tier_says_what_to_grant() -> None:
     assert "grant `tier: login`" in found.summary
 
 
+def test_a_device_with_a_tier_of_its_own_is_not_told_to_get_it() -> None:
+    observations = [answered("o1")]
+    policy = SitePolicy(site="plant", assessed_at=NIGHT, zones=(zone(),), conduits=())
+
+    (found,) = findings(
+        [check(tier=Tier.LOGIN)],
+        assets(observations, [Declared(zone="control", address=PLC)]),
+        observations,
+        (zone(),),
+        (),
+        policy,
+        granted={("control", PLC): Tier.LOGIN},
+    )
+
+    assert found.verdict is Verdict.NOT_CHECKED
+    assert "no published default" in found.summary
+
+
 def test_a_withheld_question_of_the_right_tier_is_the_reason() -> None:
     deep = observation("o2", tier=Tier.READ, outcome=Outcome.WITHHELD, reason="breaker")
     found = only(check(tier=Tier.READ), [answered("o1"), deep])
@@ -404,6 +422,37 @@ def test_a_check_sees_its_zone_and_both_ends_of_its_conduit() -> None:
     seen = [answered("o1", OPEN)]
     assert judged(check(reads=Zone, judge=judge), seen)[0].summary == f"control/{PLC}"
     assert only(check(reads=Conduit, judge=judge), seen).summary == f"control/{PLC}"
+
+
+def test_a_zone_is_told_how_many_of_its_addresses_were_not_asked() -> None:
+    told: list[int | None] = []
+
+    def judge(subject: Zone, site: SitePolicy) -> tuple[Judgement, ...]:
+        told.append(subject.unasked)
+        return (Judgement(verdict=Verdict.PASS, summary="said"),)
+
+    zones = (zone(networks=("192.168.0.8/29",)),)
+    observations = [
+        answered("o1"),
+        observation("o2", address="192.168.0.11", outcome=Outcome.SILENT),
+        observation("o3", address="192.168.0.12", outcome=Outcome.WITHHELD),
+    ]
+    policy = SitePolicy(site="plant", assessed_at=NIGHT, zones=zones, conduits=())
+    findings(
+        [check(reads=Zone, judge=judge)], assets(observations, []), observations, zones, (), policy
+    )
+
+    assert told == [4]  # six device addresses, two of them settled
+
+
+def test_a_judgement_may_touch_a_part_of_the_requirements_only() -> None:
+    part = Judgement(verdict=Verdict.FAIL, summary="a", requirements=("SR 1.2",))
+    other = Judgement(verdict=Verdict.FAIL, summary="b", requirements=("SR 4.3",))
+    whole = check(
+        requirements=("SR 1.2", "SR 4.3", "SR 7.7"), judge=lambda fact, site: (part, other)
+    )
+
+    assert only(whole, [answered("o1", OPEN)]).requirements == ("SR 1.2", "SR 4.3")
 
 
 # --- broken checks -----------------------------------------------------------------------------
