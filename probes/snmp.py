@@ -494,6 +494,36 @@ def identity_from_descr(descr: str, object_id: str | None) -> DeviceIdentity | N
     return None
 
 
+_AFTER_VENDOR = re.compile(r"[ ,:-]{1,3}((?:[A-Za-z]{1,16} ){0,2}?[A-Za-z-]{0,12}\d[\w./+-]{0,40})")
+_FIRMWARE_SAID = re.compile(
+    r"\b(?:firmware|fw|software|sw)(?: ?(?:version|ver|revision|rev))?"
+    r"[ :.=]{1,3}v?(\d[\w.()-]{0,40})",
+    re.IGNORECASE,
+)
+
+
+def identity_after_vendor(descr: str, vendor: str) -> DeviceIdentity | None:
+    """
+    For a maker without a documented form: the first words with a number in them behind the name
+    that sysObjectID proves, and what is called firmware or software. None where the text does not
+    begin with that name.
+    """
+    if not descr.casefold().startswith(vendor.casefold()):
+        return None
+    model = _AFTER_VENDOR.match(descr, len(vendor))
+    firmware = _FIRMWARE_SAID.search(descr)
+    if model and firmware and model.end() > firmware.start():
+        model = None  # "Vendor firmware 1.2": the number is the firmware's
+    if model is None and firmware is None:
+        return None
+    return DeviceIdentity(
+        vendor=vendor,
+        model=model[1].rstrip(".,-/") if model else None,
+        firmware=firmware[1].rstrip(".,-") if firmware else None,
+        basis="text",
+    )
+
+
 def identify(values: Mapping[str, Value]) -> DeviceIdentity | None:
     """
     The identity in the system group: sysDescr by its vendor's form, then sysObjectID by the
@@ -503,10 +533,12 @@ def identify(values: Mapping[str, Value]) -> DeviceIdentity | None:
     object_id = values.get(SYS_OBJECT_ID)
     object_id = object_id if isinstance(object_id, str) else None
     name = text_of(values.get(SYS_NAME))
-    read = identity_from_descr(descr, object_id) if descr else None
-    product = object_id_rows().get(object_id) if object_id else None
     number = enterprise_of_object_id(object_id) if object_id else None
     enterprise = enterprises().get(number) if number else None
+    read = identity_from_descr(descr, object_id) if descr else None
+    if read is None and descr and enterprise and enterprise.vendor:
+        read = identity_after_vendor(descr, enterprise.vendor)
+    product = object_id_rows().get(object_id) if object_id else None
     vendor = (read and read.vendor) or (enterprise and enterprise.vendor) or None
     model = (read and read.model) or (product and product.model) or None
     if read is None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,8 +25,9 @@ from hypothesis import strategies as st
 from probes import http as probe
 from scanner.clients import http
 from scanner.clients.certificate import describe
-from scanner.errors import BadReply, Closed
+from scanner.errors import BadReply, Closed, GuardRefused
 from scanner.facts import HttpFace, TlsFace
+from scanner.spec import DefaultCredential, Probe, Secret
 
 Handler = Callable[[bytes], bytes]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -157,6 +159,23 @@ async def test_a_server_that_closes_without_a_word_is_closed_and_garbage_is_garb
     ):
         with pytest.raises(BadReply):
             await http.fetch(session, "http", label="GET /")
+
+
+@pytest.mark.parametrize("verb", ["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+@pytest.mark.parametrize("tier", [probe.PROBE, probe.LOGIN_PROBE])
+async def test_httpx_itself_cannot_write_through_the_door(
+    governed: Any, verb: str, tier: Probe
+) -> None:
+    async with (
+        serving(lambda _: page(b"x")) as (port, heard),
+        governed(tier, port) as session,
+        httpx.AsyncClient(transport=http.SessionTransport(session), trust_env=False) as client,
+    ):
+        with pytest.raises(GuardRefused):
+            await client.request(verb, f"http://127.0.0.1:{port}/", content=b"a=b")
+
+    assert heard == []
+    assert session.device.figures.connections == 0
 
 
 # --- bounded -------------------------------------------------------------------------------------
@@ -385,6 +404,56 @@ async def test_a_panel_that_speaks_only_tls_1_0_is_found(governed: Any, tmp_path
 
     assert face.accepted_versions == ("TLSv1",)
     assert face.refused_versions == ("TLSv1.3", "TLSv1.2", "TLSv1.1")
+
+
+# --- login -------------------------------------------------------------------------------------
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, str, bool]] = []
+
+    async def begin(self, service: str, account: str) -> str | None:
+        return None
+
+    async def ended(
+        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
+    ) -> None:
+        self.ends.append((service, account, accepted))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_default_login_and_its_control_take_a_connection_each(
+    governed: Any, tmp_path: Path, scheme: str
+) -> None:
+    token = probe.encode_basic("admin", "admin")
+
+    def answer(request: bytes) -> bytes:
+        if token in request:
+            return page(b"<html>welcome</html>")
+        return b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
+
+    credential = DefaultCredential(
+        id="d", vendor="v", product="p", protocol="http", user="admin", secret=Secret("admin"),
+        options={"scheme": "basic", "path": "/"},
+    )  # fmt: skip
+    secure = scheme == "https"
+    login = probe.TLS_LOGIN_PROBE if secure else probe.LOGIN_PROBE
+    ledger = Ledger()
+    async with (
+        serving(answer, tls=server_context(tmp_path) if secure else None) as (port, heard),
+        governed(login, port, default_credentials=(credential,), attempts=ledger) as session,
+    ):
+        (fact,) = await login.run(session)
+
+    assert (fact.accepted, fact.control_accepted) == (True, False)
+    assert ledger.ends == [
+        (f"{scheme}/{port}", "admin", True),
+        (f"{scheme}/{port}", probe.CONTROL_USER, False),
+    ]
+    assert len(heard) == session.device.figures.connections == 3
+    for intent in session.evidence_kept.intents:
+        assert token not in intent["request"]
 
 
 # --- certificates --------------------------------------------------------------------------------

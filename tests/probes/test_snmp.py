@@ -364,6 +364,29 @@ def test_a_generic_agent_is_no_identity(replay: Any) -> None:
     assert of(ask(replay, Agent(values)), DeviceIdentity) is None
 
 
+@pytest.mark.parametrize(
+    ("descr", "number", "expected"),
+    [
+        ("Socomec NETYS PR 3000, FW: 2.14", 4555, ("Socomec", "NETYS PR 3000", "2.14")),
+        ("CyberPower RMCARD205 firmware version 1.3.6", 3808, ("CyberPower", "RMCARD205", "1.3.6")),
+        ("Rittal firmware V3.15", 2606, ("Rittal", None, "3.15")),
+        ("Zyxel switch", 890, ("Zyxel", None, None)),
+        ("Some text, firmware 9.9", 4555, ("Socomec", None, None)),
+    ],
+)
+def test_a_maker_without_a_known_form_is_read_behind_its_own_name(
+    replay: Any, descr: str, number: int, expected: tuple[str | None, ...]
+) -> None:
+    values = {
+        snmp.SYS_DESCR: text(descr),
+        snmp.SYS_OBJECT_ID: oid(f"1.3.6.1.4.1.{number}.1"),
+    }
+
+    identity = of(ask(replay, Agent(values)), DeviceIdentity)
+
+    assert (identity.vendor, identity.model, identity.firmware) == expected
+
+
 # --- login ---------------------------------------------------------------------------------------
 
 
