@@ -10,11 +10,8 @@ import argparse
 import asyncio
 import signal
 import sys
-import warnings
 from datetime import datetime
 from pathlib import Path
-
-from cryptography.utils import CryptographyDeprecationWarning
 
 from lab.control import serve
 from lab.errors import LabError
@@ -46,8 +43,6 @@ def main() -> int:
     command.add_argument("--offset", type=int, default=0)
     command.add_argument("--octet", type=int, default=HOME_OCTET)
     options = parser.parse_args()
-    # group 1 and 14 key exchanges are planted on old switches; that they are old is the point
-    warnings.simplefilter("ignore", CryptographyDeprecationWarning)
     try:
         asyncio.run(_until_told(options))
     except LabError as error:

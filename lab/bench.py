@@ -8,9 +8,12 @@ ephemeral loopback port (or answers datagrams itself) and knows nothing of front
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from cryptography.utils import CryptographyDeprecationWarning
 
 from lab.errors import LabError
 from lab.front import Answer, Inner
@@ -107,6 +110,10 @@ class Accounts:
 
 
 def hush() -> None:
-    """Keep the third-party servers' loggers quiet: what a client did is in the ledger."""
+    """Keep the third-party servers quiet: what a client did is in the ledger."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # old switches agree on keys by group 1 and group 14: that these are old is the point
+    warnings.filterwarnings(
+        "ignore", "Diffie-Hellman over finite fields", category=CryptographyDeprecationWarning
+    )

@@ -141,6 +141,8 @@ class TcpFront:
             if up.done():
                 up.result()  # a reset ends it here
                 await asyncio.wait({down}, timeout=GOODBYE_S)
+                if down.done():
+                    down.result()  # a reset may show itself only when the answer is sent
                 self.ledger.closed(connection)  # before our FIN: the client may dial again at it
                 with suppress(OSError):
                     client.shutdown(socket.SHUT_WR)

@@ -4,6 +4,14 @@ A plant as data: its zones, devices and services, and the truth that a scan is m
 `load` reads plants/NAME.yaml (or any path) into frozen values; a plant file with a mistake gives
 a LabError that names the device. Services keep their settings as a mapping: each emulator
 documents its own.
+
+A plant file has, at the top: `site`, `zones` and `conduits` (as in a site file), `policy`,
+`backups`, `attestations` with `documents`, `truth` (`shared`, `conduits`, `levels`,
+`requirements`) and `devices`. A device has `name`, `zone`, `address` (null: none), `note` (a
+sentence for the reader of the site file), `declared` (what the plant's own list says, in the
+words of a site file; null: not on the list), `backup` {age_days, content, manifest}, `frailty`
+{dies_of, max_requests_per_s, min_reconnect_s}, `presence`, `services` and `truth` {class,
+identity, optional, findings}.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ The server's built-in lists lack the header that the format demands and describe
   0x0424  operating state, 20 bytes; byte 3 low nibble 8 run, 4 stop
 
 Settings: order_number, firmware "3.2.7", hardware (int), components {index: text} or none at all
-(as newer CPUs, which refuse 0x001C), protection (1..3), password_level (0..3), mode_switch, state.
+(as newer CPUs, which refuse 0x001C), protection (1..3, or none at all:
+0x0132 and 0x0232 are refused), password_level (0..3), mode_switch, state.
 Source: Siemens, System Software for S7-300/400 System and Standard Functions, chapter on SSL.
 """
 
@@ -36,7 +37,7 @@ class Cpu:
     firmware: tuple[int, int, int]
     hardware: int
     components: Mapping[int, str]
-    protection: int
+    protection: int | None
     password_level: int
     mode_switch: int
     state: str
@@ -45,13 +46,15 @@ class Cpu:
         """Header and records of one list, None when this CPU does not have it."""
         match szl_id:
             case 0x0000:
-                ids = [0x0000, 0x0011, 0x0132, 0x0232, 0x0424] + [0x001C] * bool(self.components)
+                ids = [0x0000, 0x0011, 0x0424]
+                ids += [0x001C] * bool(self.components)
+                ids += [0x0132, 0x0232] * (self.protection is not None)
                 return _list(2, [struct.pack(">H", i) for i in ids])
             case 0x0011 | 0x0111:
                 return self._module_identification(index if szl_id == 0x0111 else None)
             case 0x001C if self.components:
                 return _list(34, [_component(i, text) for i, text in self.components.items()])
-            case 0x0132 | 0x0232 if index == 4:
+            case 0x0132 | 0x0232 if index == 4 and self.protection is not None:
                 record = struct.pack(
                     ">HHHHHH",
                     4,
@@ -100,6 +103,7 @@ class Controller(Snap7Server):
 
 async def serve(bench: Bench) -> Server:
     settings = bench.settings
+    protection = settings.get("protection")
     major, minor, patch = (int(part) for part in bench.text("firmware").split("."))
     controller = Controller(
         Cpu(
@@ -107,7 +111,7 @@ async def serve(bench: Bench) -> Server:
             firmware=(major, minor, patch),
             hardware=int(settings.get("hardware", 1)),
             components={int(k): str(v) for k, v in dict(settings.get("components", {})).items()},
-            protection=int(settings.get("protection", 1)),
+            protection=None if protection is None else int(protection),
             password_level=int(settings.get("password_level", 0)),
             mode_switch=int(settings.get("mode_switch", 1)),
             state=str(settings.get("state", "run")),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # pysnmp ships no type hints
@@ -110,7 +110,10 @@ def table(settings: Mapping[str, Any]) -> dict[Oid, Any]:
 class ReadOnlyTable(AbstractMibInstrumController):  # type: ignore[misc]
     """Instances sorted by OID; no instance can be written."""
 
-    def __init__(self, rows: Mapping[Oid, Any], *, started: float) -> None:
+    def __init__(
+        self, rows: Mapping[Oid, Any], *, started: float, on_write: Callable[[], None]
+    ) -> None:
+        self._on_write = on_write
         self._rows = dict(rows)
         self._order = sorted(self._rows)
         self._started = started
@@ -130,6 +133,7 @@ class ReadOnlyTable(AbstractMibInstrumController):  # type: ignore[misc]
         return answers
 
     def write_variables(self, *varBinds: Any, **_context: Any) -> list[tuple[Any, Any]]:  # noqa: N803
+        self._on_write()
         raise error.NotWritableError(name=varBinds[0][0], idx=0)
 
     def _value(self, name: Oid) -> Any:
@@ -184,8 +188,16 @@ async def serve(bench: Bench) -> Server:
         )
     snmp_context = context.SnmpContext(engine)
     snmp_context.unregister_context_name(rfc1902.OctetString(b""))
+    asked: list[str | None] = [None]
+
+    def on_write() -> None:
+        """A SetRequest that the front could not see, because it came encrypted."""
+        if asked[0] == "3":
+            bench.ledger.request("snmp", "v3 SetRequest inside", write=True)
+
     snmp_context.register_context_name(
-        rfc1902.OctetString(b""), ReadOnlyTable(table(settings), started=time.monotonic())
+        rfc1902.OctetString(b""),
+        ReadOnlyTable(table(settings), started=time.monotonic(), on_write=on_write),
     )
     for responder in (
         cmdrsp.GetCommandResponder,
@@ -196,7 +208,8 @@ async def serve(bench: Bench) -> Server:
         responder(engine, snmp_context)
 
     async def answer(datagram: bytes) -> bytes | None:
-        if snmp_version(datagram) not in versions:
+        asked[0] = snmp_version(datagram)
+        if asked[0] not in versions:
             return None
         return await ask_inner(inner, datagram)
 

@@ -14,6 +14,7 @@ from typing import Any
 import asyncssh
 
 from lab.bench import LOOPBACK, Accounts, Bench, Server
+from lab.ledger import Ledger
 
 Process = asyncssh.SSHServerProcess[str]
 Run = Callable[[Process, str], Awaitable[None]]
@@ -22,14 +23,27 @@ Run = Callable[[Process, str], Awaitable[None]]
 class Gate(asyncssh.SSHServer):
     """Who gets in. No key is ever right: the method is offered because real servers offer it."""
 
-    def __init__(self, accounts: Accounts, methods: frozenset[str], banner: str) -> None:
+    def __init__(
+        self, accounts: Accounts, methods: frozenset[str], banner: str, ledger: Ledger
+    ) -> None:
         self._accounts = accounts
+        self._ledger = ledger
         self._methods = methods
         self._banner = banner
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> bool:
+        self._ledger.unexpected(f"forward to {dest_host}:{dest_port}")
+        return False
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        self._ledger.unexpected(f"forward from {listen_host}:{listen_port}")
+        return False
 
     def begin_auth(self, username: str) -> bool:
         if self._banner and self._connection is not None:
@@ -102,7 +116,7 @@ async def serve_ssh(
     listener = await asyncssh.listen(
         LOOPBACK,
         0,
-        server_factory=lambda: Gate(accounts, methods, banner),
+        server_factory=lambda: Gate(accounts, methods, banner, bench.ledger),
         server_host_keys=host_keys,
         server_version=bench.text("version"),
         process_factory=session,

@@ -31,6 +31,7 @@ from pysnmp.hlapi.v3arch.asyncio import (
 )
 from pysnmp.proto.rfc1902 import OctetString
 from snap7.async_client import AsyncClient
+from snap7.error import S7Error
 from snap7.type import Area
 
 # --- Modbus ------------------------------------------------------------------------------------
@@ -149,6 +150,24 @@ async def test_s7_tells_order_number_components_and_protection(begin) -> None:
     record = bytes(byte & 0xFF for byte in protection.Data[:16])
     assert record.hex() == "00280001" + "0004" + "0002" * 3 + "0001" + "0000"
     assert not plant.ledgers["D1"].writes
+
+
+async def test_a_newer_cpu_refuses_components_and_protection(begin) -> None:
+    newer = {k: v for k, v in CPU.items() if k not in ("components", "protection")}
+    plant = await begin({"services": [newer]})
+    client = await s7(plant)
+
+    order = await client.get_order_code()
+    refused = []
+    for szl, index in ((0x001C, 0), (0x0232, 4)):
+        try:
+            await client.read_szl(szl, index)
+        except S7Error:
+            refused.append(szl)
+    await client.disconnect()
+
+    assert order.OrderCode.startswith(b"6ES7")
+    assert refused == [0x001C, 0x0232]
 
 
 async def test_an_s7_write_is_flagged(begin) -> None:
@@ -320,6 +339,20 @@ async def test_snmp_tables_can_be_walked_and_nothing_can_be_written(begin) -> No
     assert plant.ledgers["D1"].writes == {"snmp v2c SetRequest": 1}
 
 
+async def test_an_encrypted_snmp_write_is_flagged_too(begin) -> None:
+    plant = await begin({"services": [AGENT]})
+    client = SnmpEngine()
+
+    _, status, _, _ = await set_cmd(
+        client, V3, await snmp_target(plant), ContextData(),
+        ObjectType(ObjectIdentity("1.3.6.1.2.1.1.5.0"), OctetString("x")), lookupMib=False,
+    )  # fmt: skip
+    client.close_dispatcher()
+
+    assert int(status) != 0
+    assert plant.ledgers["D1"].writes["snmp v3 SetRequest inside"] == 1
+
+
 # --- SSH ---------------------------------------------------------------------------------------
 
 LINUX: dict[str, Any] = {
@@ -439,6 +472,40 @@ async def test_an_account_is_locked_after_its_last_failure(begin) -> None:
             )  # fmt: skip
 
     assert plant.ledgers["D1"].lockouts == 1
+
+
+async def test_an_old_switch_agrees_on_keys_the_old_way(begin) -> None:
+    old = {
+        "kex": ["diffie-hellman-group14-sha1"],
+        "encryption": ["3des-cbc"],
+        "mac": ["hmac-sha1"],
+        "host_key_algorithms": ["ssh-rsa"],
+    }
+    plant = await begin({"services": [{**IOS, **old}]})
+
+    async with asyncssh.connect(
+        plant.ledgers["D1"].address, plant.port("D1", "ssh"), username="reader",
+        password="read-it", known_hosts=None, config=None, client_keys=None, agent_path=None,
+        kex_algs=old["kex"], encryption_algs=old["encryption"], server_host_key_algs=["ssh-rsa"],
+    ) as connection:  # fmt: skip
+        answer = await connection.run("show version")
+
+    assert answer.stdout == "Cisco IOS Software\n"
+
+
+async def test_file_transfer_is_refused_and_forwarding_is_noted_too(begin) -> None:
+    plant = await begin({"services": [LINUX]})
+
+    async with asyncssh.connect(
+        plant.ledgers["D1"].address, plant.port("D1", "ssh"), username="reader",
+        password="read-it", known_hosts=None, config=None, client_keys=None, agent_path=None,
+    ) as connection:  # fmt: skip
+        with pytest.raises(asyncssh.Error):
+            await connection.start_sftp_client()
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("127.0.0.1", 9)
+
+    assert plant.ledgers["D1"].unexpected_commands == {"forward to 127.0.0.1:9": 1}
 
 
 # --- Telnet ------------------------------------------------------------------------------------
