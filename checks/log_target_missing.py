@@ -18,6 +18,14 @@ def judge(fact: DeviceSettings, site: SitePolicy) -> tuple[Judgement, ...]:
         return (unknown("where the log is sent"),)
     if not fact.log_targets:
         return (Judgement(verdict=Verdict.FAIL, summary="the log is sent nowhere"),)
+    if site.log_targets and not set(fact.log_targets) & set(site.log_targets):
+        return (
+            Judgement(
+                verdict=Verdict.FAIL,
+                summary=f"the log is sent to {', '.join(fact.log_targets)}, "
+                f"none of the site's own ({', '.join(site.log_targets)})",
+            ),
+        )
     return (
         Judgement(
             verdict=Verdict.PASS, summary=f"the log is sent to {', '.join(fact.log_targets)}"

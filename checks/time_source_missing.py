@@ -26,6 +26,14 @@ def judge(fact: DeviceSettings, site: SitePolicy) -> tuple[Judgement, ...]:
         )
     if not fact.time_servers:
         return (unknown("the time source"),)
+    if site.time_servers and not set(fact.time_servers) & set(site.time_servers):
+        return (
+            Judgement(
+                verdict=Verdict.FAIL,
+                summary=f"the clock follows {', '.join(fact.time_servers)}, "
+                f"none of the site's own ({', '.join(site.time_servers)})",
+            ),
+        )
     if fact.time_synchronised is None:
         return (unknown(f"whether the clock follows {', '.join(fact.time_servers)}"),)
     return (

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from checks.time_source_missing import CHECK
@@ -30,5 +32,17 @@ def test_time_source_missing_is_told_from_a_pass_and_from_what_was_not_learned(
         ),
         site,
     )
+
+    assert judgement.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdict"),
+    [((), Verdict.PASS), (("10.0.0.1", "10.0.0.9"), Verdict.PASS), (("10.0.0.9",), Verdict.FAIL)],
+)
+def test_a_site_that_names_its_own_servers_wants_one_of_them(site, wanted, verdict):
+    fact = DeviceSettings(platform="linux", time_servers=("10.0.0.1",), time_synchronised=True)
+
+    (judgement,) = CHECK.judge(fact, replace(site, time_servers=wanted))
 
     assert judgement.verdict is verdict
