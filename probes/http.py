@@ -64,6 +64,8 @@ SHELL_TEXT = 200
 
 CONTROL_USER = "walkdown-no-such-user"
 CONTROL_SECRET = "walkdown-control"  # noqa: S105 - not a secret: the control must be wrong
+CONTROL_WITHIN_S = 45.0
+"""A control that began later could outlast the session, and its cut-off would look like a lock."""
 LOCKOUT_STATUS = frozenset({423, 429})
 LOCKOUT_WORDS = ("locked", "too many", "try again later", "temporarily", "blocked")
 LOCKOUT_TEXT = 64 * 1024
@@ -515,6 +517,7 @@ async def _login(session: Session, scheme: Scheme) -> tuple[Fact, ...]:
         account=credential.user,
         product=credential.product,
     )
+    started = session.now()
     path = credential.options.get("path", "/")
     baseline = await _on_own_connection(
         session, scheme, lambda: fetch(session, scheme, path=path, label="baseline without login")
@@ -533,7 +536,8 @@ async def _login(session: Session, scheme: Scheme) -> tuple[Fact, ...]:
         session, scheme, service, credential, credential.user, credential.secret.reveal(), baseline
     )
     attempt = replace(attempt, accepted=tried.accepted, lockout_sign=tried.lockout_sign)
-    if tried.accepted and await session.attempts.begin(service, CONTROL_USER) is None:
+    in_time = (session.now() - started).total_seconds() < CONTROL_WITHIN_S
+    if tried.accepted and in_time and await session.attempts.begin(service, CONTROL_USER) is None:
         control = await _try(
             session, scheme, service, credential, CONTROL_USER, CONTROL_SECRET, baseline
         )
@@ -544,10 +548,13 @@ async def _login(session: Session, scheme: Scheme) -> tuple[Fact, ...]:
 async def _on_own_connection(
     session: Session, scheme: Scheme, ask: Callable[[], Awaitable[Page]]
 ) -> Page:
-    await session.close()
-    if scheme == "https":
-        await session.start_tls()
-    return await ask()
+    """One question; the connection is given back before the ledger's spacing is waited for."""
+    try:
+        if scheme == "https":
+            await session.start_tls()
+        return await ask()
+    finally:
+        await session.close()
 
 
 async def _try(

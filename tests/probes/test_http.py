@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -473,6 +473,37 @@ def test_without_room_for_the_control_it_stays_unknown(replay: Any) -> None:
     fact, _, _ = log_in(replay, panel(users={"admin": "tide&1"}), ledger=Ledger(1))
 
     assert (fact.accepted, fact.control_accepted) == (True, None)
+
+
+def test_a_control_that_would_outlast_the_session_is_not_begun(
+    replay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cut-off would look like a lockout, and the ledger would keep that for a day."""
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    moments = iter((start, start + timedelta(seconds=61)))
+    monkeypatch.setattr(replay, "now", lambda _: next(moments))
+
+    fact, _, ledger = log_in(replay, panel(users={"admin": "tide&1"}))
+
+    assert (fact.accepted, fact.control_accepted) == (True, None)
+    assert len(ledger.begun) == 1
+
+
+def test_no_connection_is_held_while_the_ledger_makes_us_wait(replay: Any) -> None:
+    held: list[bool] = []
+
+    class Watching(Ledger):
+        async def begin(self, service: str, account: str) -> str | None:
+            held.append(session._guard is not None)
+            return await super().begin(service, account)
+
+    session = replay(
+        http.LOGIN_PROBE, panel(users={"admin": "tide&1"}),
+        default_credentials=(credential(BASIC),), attempts=Watching(),
+    )  # fmt: skip
+    asyncio.run(http.run_login(session))
+
+    assert held == [False, False]
 
 
 @pytest.mark.parametrize("status", ["423 Locked", "429 Too Many Requests", "403 Forbidden"])
