@@ -16,7 +16,7 @@ def judge(text: str, tier: Tier = Tier.LOGIN) -> str | None:
     return open_guard("ssh-command").judge(text.encode(), tier)
 
 
-EVERY = [(platform, command) for platform in COMMANDS for command in COMMANDS[platform]]
+EVERY = [(platform, command) for platform in COMMANDS for command in sorted(COMMANDS[platform])]
 
 
 @pytest.mark.parametrize(("platform", "command"), EVERY)
