@@ -92,8 +92,9 @@ def site_text(
                 ]
             }
         ),
-        "# Profile `lab` lifts the caps on packets per second; it is allowed on loopback only.\n"
-        "# One connection at a time per device holds in every profile.\n"
+        "# Paced as a real plant would be. Devices in tier `login` have profile `lab` (loopback\n"
+        "# only), under which attempts are a second apart instead of a minute. One connection at a\n"
+        "# time per device holds in every profile.\n"
         "zones:\n"
         + "".join(
             _zone(plant, zone, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -121,7 +122,7 @@ def _zone(
     plant: Plant, zone: Mapping[str, Any], *, base_port_offset: int, host_keys: Mapping[str, str]
 ) -> str:
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
-    head = {**zone, "window": "now", "profile": "lab"}
+    head = {**zone, "window": "now", "profile": "default"}
     if base_port_offset:
         head["ports"] = {name: port + base_port_offset for name, port in STANDARD_PORTS.items()}
     text = _indent(_block([head]), 2) + "    assets:\n"
@@ -148,6 +149,8 @@ def _asset(
             asset[key] = [{**flow, "port": flow["port"] + base_port_offset} for flow in value]
         else:
             asset[key] = value
+    if asset.get("tier") == "login":
+        asset.setdefault("profile", "lab")  # attempts a second apart, not a minute
     return asset
 
 

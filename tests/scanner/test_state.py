@@ -47,25 +47,8 @@ def always(verdict: float | str) -> Callable[..., float | str]:
     return lambda rows, now, service, account: verdict
 
 
-def house_policy(
-    rows: tuple[Attempt, ...], now: datetime, service: str, account: str
-) -> float | str:
-    """The policy of credentials.attempts, as the composition root joins it to the ledger."""
-    known = [
-        policy.Attempt(
-            at=row.at, service=row.service, account=row.account, outcome=row.outcome.value
-        )
-        for row in rows
-    ]
-    decision = policy.decide(
-        known,
-        service=service,
-        account=account,
-        now=now,
-        profile="default",
-        safety_controller=False,
-    )
-    return decision.reason or decision.wait_s
+house_policy = policy.policy(profile="default", safety_controller=False)
+"""The policy of credentials.attempts, as the composition root joins it to the ledger."""
 
 
 def ledger(
