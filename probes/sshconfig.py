@@ -79,11 +79,11 @@ async def run(session: Session) -> tuple[Fact, ...]:
         return await _read_linux(session, login)
     if login.platform in IOS_PLATFORMS:
         return await _read_ios(session, login)
-    return (_unavailable(session, f"no list of read commands for {login.platform[:32]!r}"),)
+    return (_unavailable(f"no list of read commands for {login.platform[:32]!r}"),)
 
 
-def _unavailable(session: Session, reason: str) -> LoginUnavailable:
-    return LoginUnavailable(service=f"ssh/{session.target.port}", reason=reason)
+def _unavailable(reason: str) -> LoginUnavailable:
+    return LoginUnavailable(service="ssh", reason=reason)
 
 
 def _key_fact(key: ServerKey) -> SshHostKey:
@@ -92,12 +92,12 @@ def _key_fact(key: ServerKey) -> SshHostKey:
     )
 
 
-def _other_key(session: Session, key: ServerKey) -> tuple[Fact, ...]:
+def _other_key(key: ServerKey) -> tuple[Fact, ...]:
     reason = (
         f"the device shows host key {key.fingerprint_sha256} and another one is pinned; "
         "no secret was sent"
     )
-    return _key_fact(key), _unavailable(session, reason)
+    return _key_fact(key), _unavailable(reason)
 
 
 async def _keep(
@@ -122,9 +122,9 @@ async def _read_linux(session: Session, login: Login) -> tuple[Fact, ...]:
         async with _connected(session) as connection:
             key = await session.blocking(connection.handshake, deadline_s=20.0)
             if key.fingerprint_sha256 != login.host_key:
-                return _other_key(session, key)
+                return _other_key(key)
             if reason := await _log_in(session, login, connection):
-                return _key_fact(key), _unavailable(session, reason)
+                return _key_fact(key), _unavailable(reason)
             for command in LINUX_COMMANDS:
                 result = await session.blocking(
                     partial(connection.run, login.platform, command), deadline_s=20.0
@@ -210,7 +210,7 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
                 opened = await session.blocking(connection.open, deadline_s=45.0)
                 key = opened.key
                 if opened.refused is not None:
-                    return _refused(session, login, opened.refused, key)
+                    return _refused(login, opened.refused, key)
                 for command in IOS_COMMANDS:
                     outputs[command] = await session.blocking(
                         partial(connection.run, command), deadline_s=45.0
@@ -226,14 +226,12 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
     return (_key_fact(key), *facts) if key else facts
 
 
-def _refused(
-    session: Session, login: Login, reason: str, key: ServerKey | None
-) -> tuple[Fact, ...]:
+def _refused(login: Login, reason: str, key: ServerKey | None) -> tuple[Fact, ...]:
     if key is None:
-        return (_unavailable(session, reason),)
+        return (_unavailable(reason),)
     if key.fingerprint_sha256 != login.host_key:
-        return _other_key(session, key)
-    return _key_fact(key), _unavailable(session, reason)
+        return _other_key(key)
+    return _key_fact(key), _unavailable(reason)
 
 
 async def _keep_transcript(session: Session, login: Login, said: list[Said], hide: Hide) -> None:
@@ -283,23 +281,24 @@ PROBE = Probe(
             trace="a login and a logout of the operator's account in the device's log",
         ),
         *(
-            Question(label=f"Linux: {command}", sample=f"exec linux {command}".encode(), packets=6)
+            Question(label=f"Linux: {command}", sample=f"exec linux {command}".encode(), packets=4)
             for command in LINUX_COMMANDS
         ),
-        Question(label="IOS: session with a terminal", packets=4),
+        Question(label="IOS: session with a terminal", packets=3),
         Question(
             label="IOS: terminal width and length, Enter, exit (typed by netmiko)",
             sample=b"exec cisco_ios terminal length 0",
             at_most=6,
-            packets=2,
+            packets=1,
         ),
         *(
             Question(
-                label=f"IOS: {command}", sample=f"exec cisco_ios {command}".encode(), packets=6
+                label=f"IOS: {command}", sample=f"exec cisco_ios {command}".encode(), packets=2
             )
             for command in IOS_COMMANDS
         ),
     ),
-    needs=frozenset({"login"}),
+    needs=frozenset({"login", "answered"}),
     deadline_s=120.0,
+    service="ssh",
 )

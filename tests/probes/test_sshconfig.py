@@ -299,9 +299,7 @@ async def test_a_refused_login_is_tried_once_and_told(governed: Any, platform: s
 
     assert device.heard.count("password audit wrong") == 1
     (unavailable,) = facts[LoginUnavailable]
-    assert unavailable == LoginUnavailable(
-        service=f"ssh/{device.port}", reason="the device refused the login"
-    )
+    assert unavailable == LoginUnavailable(service="ssh", reason="the device refused the login")
 
 
 async def test_an_unknown_platform_is_told_without_a_connection(governed: Any) -> None:
