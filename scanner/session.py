@@ -557,22 +557,21 @@ class GovernedSession:
         self._governor.check(self._device, self.tier, self._bounded(5.0))
         await self._take_slot()
         guard = self._guard = open_guard(self._probe.protocol)
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._streams = [ours, theirs]
         problem: list[BaseException] = []
         async with self._intent(f"{self._probe.protocol} connection", b"") as record:
             await self._connect()
             self._governor.check(self._device, self.tier, self._bounded(5.0))
-            pumps = asyncio.ensure_future(self._pump(ours, guard, record, problem))
-            try:
-                yield theirs
-            finally:
-                self._break_streams()
-                await asyncio.wait({pumps})
-                theirs.close()
-                ours.close()
-                self._streams = []
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                ours.setblocking(False)
+                self._streams = [ours, theirs]
+                pumps = asyncio.ensure_future(self._pump(ours, guard, record, problem))
+                try:
+                    yield theirs
+                finally:
+                    self._break_streams()
+                    await asyncio.wait({pumps})
+                    self._streams = []
             for error in problem:
                 raise error
 
