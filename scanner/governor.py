@@ -57,10 +57,11 @@ class Rate:
 
     def wait(self, count: int, now: float) -> float:
         inside = self._inside(now)
-        if self.cap is None or inside + count <= self.cap:
+        if self.cap is None:
             return 0.0
-        if count > self.cap:
-            count = self.cap  # a step larger than the cap goes alone, after silence
+        count = min(count, self.cap)  # a step larger than the cap goes alone, after silence
+        if inside + count <= self.cap:
+            return 0.0
         excess = inside + count - self.cap
         for moment, packets in self._log:
             excess -= packets

@@ -179,6 +179,7 @@ class GovernedSession:
         self._slot_held = False
         self._streams: list[socket.socket] = []
         self._deadline = governor.clock.monotonic() + probe.deadline_s
+        self._secrets: set[bytes] = set()
         self.exchange_ids: list[str] = []
 
     # --- what a probe may know ------------------------------------------------------------------
@@ -239,6 +240,7 @@ class GovernedSession:
     ) -> bytes:
         if request is not None:
             self._judge(request)
+            self._secrets |= {request[start:end] for start, end in secrets if start < end}
         deadline_s = self._bounded(deadline_s)
         self._governor.check(self._device, self.tier, deadline_s)
         await self._take_slot()
@@ -313,11 +315,17 @@ class GovernedSession:
                 exchange_id,
                 outcome=outcome,
                 reason=reason,
-                reply=record.reply,
+                reply=self._without_secrets(record.reply),
                 finished_at=self.now(),
                 wire_out=after_out - out,
                 wire_in=after_in - into,
             )
+
+    def _without_secrets(self, reply: bytes) -> bytes:
+        """A device may echo what it was told: the same bytes are zeroed in what is stored."""
+        for secret in self._secrets:
+            reply = reply.replace(secret, bytes(len(secret)))
+        return reply
 
     def _counts(self) -> tuple[int, int]:
         return (self._wire.bytes_out, self._wire.bytes_in) if self._wire else (0, 0)
@@ -568,12 +576,21 @@ class GovernedSession:
                 pumps = asyncio.ensure_future(self._pump(ours, guard, record, problem))
                 try:
                     yield theirs
+                except Exception:
+                    await self._end(pumps)
+                    for error in problem:
+                        if isinstance(error, Withheld):
+                            raise error from None  # a library only sees its connection end
+                    raise
                 finally:
-                    self._break_streams()
-                    await asyncio.wait({pumps})
-                    self._streams = []
+                    await self._end(pumps)
             for error in problem:
                 raise error
+
+    async def _end(self, pumps: asyncio.Future[None]) -> None:
+        self._break_streams()
+        await asyncio.wait({pumps})
+        self._streams = []
 
     async def _pump(
         self, ours: socket.socket, guard: Guard, record: _Record, problem: list[BaseException]

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 import struct
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -32,7 +33,8 @@ SYN_PACKETS = 2
 """A connect that is given up after 2 s sends two SYNs (1 s apart)."""
 SEGMENT_PACKETS = 3
 """One segment and the retransmissions that fit into a second (200 ms, 600 ms)."""
-MAX_SEGMENT = 536
+MIN_SEGMENT = 536
+"""What a segment carries where the kernel does not tell (RFC 9293 section 3.7.1)."""
 
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
@@ -40,9 +42,15 @@ _TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 
 
-def segments(size: int) -> int:
-    """How many segments `size` bytes take at most."""
-    return max(1, -(-size // MAX_SEGMENT))
+def pieces(data: bytes, segment: int, cap: int | None) -> Iterator[tuple[bytes, int]]:
+    """
+    `data` cut so that each piece, with its retransmissions, fits under a cap of packets in a
+    second: (piece, segments it takes). A request of one segment is never cut.
+    """
+    most = len(data) if cap is None else max(1, cap - (SEGMENT_PACKETS - 1)) * segment
+    for start in range(0, len(data), max(most, 1)):
+        piece = data[start : start + most]
+        yield piece, -(-len(piece) // segment)
 
 
 def _translate(error: OSError, what: str) -> WireError:
@@ -154,7 +162,15 @@ class Wire:
 
     async def send(self, data: bytes, *, closing: bool = False) -> None:
         """Send one frame. The kernel's own count of segments is charged, also retransmissions."""
-        reserved = segments(len(data)) - 1 + SEGMENT_PACKETS if self._stream else 1
+        if not self._stream:
+            await self._send_piece(data, 1, closing)
+            return
+        cap = self._device.limits.packets_per_s
+        for piece, count in pieces(data, self._segment_size(), cap):
+            self.settle()
+            await self._send_piece(piece, count - 1 + SEGMENT_PACKETS, closing)
+
+    async def _send_piece(self, data: bytes, reserved: int, closing: bool) -> None:
         reservation = await self._governor.reserve(self._device, reserved, closing=closing)
         before = self._tcp_info()
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
@@ -165,6 +181,17 @@ class Wire:
         finally:
             self._pending = (reservation, before, reserved)
         self.bytes_out += len(data)
+
+    def _segment_size(self) -> int:
+        """What the kernel puts into one segment of this connection."""
+        maximum = getattr(socket, "TCP_MAXSEG", None)
+        if maximum is None:
+            return MIN_SEGMENT
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, maximum)
+        except OSError:
+            return MIN_SEGMENT
+        return max(told, 1)
 
     def settle(self, *, dead: bool = False) -> None:
         """Give back what the last send did not use."""

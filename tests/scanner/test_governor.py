@@ -98,6 +98,15 @@ def test_a_reservation_gives_back_what_was_not_used() -> None:
     assert rate.wait(4, 0.2) > 0
 
 
+def test_a_step_larger_than_the_cap_goes_alone_instead_of_never() -> None:
+    rate = Rate(4)
+
+    assert rate.wait(9, 0.0) == 0.0
+    rate.charge(9, 0.0)
+    assert rate.wait(1, 0.5) > 0
+    assert rate.wait(9, 2.0) == 0.0
+
+
 async def test_a_new_connection_waits_for_the_interval_of_the_profile() -> None:
     time = FakeTime()
     governor = Governor(time.clock(), always)

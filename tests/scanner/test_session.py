@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 
 from scanner import tripwire
@@ -25,7 +27,9 @@ from scanner.errors import (
     ToolBug,
 )
 from scanner.model import Outcome, Tier, Transport
+from scanner.profiles import FRAGILE
 from scanner.spec import Probe
+from scanner.wire import SEGMENT_PACKETS, pieces
 
 READ_IDENTITY = bytes.fromhex("0001 0000 0005 01 2b0e0100")
 IDENTITY = bytes.fromhex("0001 0000 000f 01 2b0e01010000 01 00 05") + b"Vend0"
@@ -176,6 +180,15 @@ async def test_secret_spans_are_zeroed_before_anything_is_stored(governed) -> No
     kept = session.evidence_kept.intents[0]["request"]
     assert kept == READ_IDENTITY[:7] + b"\0\0" + READ_IDENTITY[9:]
     assert device.seen == READ_IDENTITY
+
+
+async def test_a_secret_that_the_device_echoes_is_not_stored_either(governed) -> None:
+    async with listening(lambda device, data: data) as device:
+        async with governed(MODBUS, device.port) as session:
+            reply = await session.exchange(READ_IDENTITY, mbap, label="x", secrets=((7, 11),))
+
+    assert READ_IDENTITY[7:11] in reply
+    assert READ_IDENTITY[7:11] not in session.evidence_kept.ends["x1"]["reply"]
 
 
 async def test_a_refused_connection_is_told_as_refused(governed) -> None:
@@ -477,3 +490,62 @@ async def test_a_datagram_library_behind_the_relay_reads_and_cannot_write(govern
                     await ask(*endpoint, api.set_cmd, api.OctetString("x"))
 
     assert len(server.seen) == 1
+
+
+SSH = Probe(
+    name="ssh",
+    protocol="ssh",
+    transport=Transport.TCP,
+    ports=(22,),
+    tier=Tier.READ,
+    run=nothing,
+    questions=(),
+    deadline_s=6.0,
+)
+
+
+async def test_a_refusal_in_a_duplex_is_told_even_when_the_library_complains_first(
+    governed,
+) -> None:
+    async with listening(lambda device, data: b"") as device:
+        async with governed(SSH, device.port) as session:
+            with pytest.raises(GuardRefused):
+                async with session.duplex() as sock:
+                    sock.setblocking(False)
+                    await asyncio.get_running_loop().sock_sendall(sock, b"GET / HTTP/1.1\r\n\r\n")
+                    await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 10), 5)
+                    raise ConnectionError("the library's own words")
+
+    assert device.seen == b""
+
+
+@settings(max_examples=60)
+@given(
+    size=st.integers(1, 20_000), segment=st.integers(1, 2000), cap=st.none() | st.integers(4, 40)
+)
+def test_a_long_frame_is_cut_so_that_each_piece_fits_under_the_cap(
+    size: int, segment: int, cap: int | None
+) -> None:
+    data = bytes(n % 251 for n in range(size))
+
+    cut = list(pieces(data, segment, cap))
+
+    assert b"".join(piece for piece, _ in cut) == data
+    assert all(len(piece) <= count * segment for piece, count in cut)
+    if cap is not None:
+        assert all(count - 1 + SEGMENT_PACKETS <= cap for _, count in cut)
+    if size <= segment:
+        assert len(cut) == 1
+
+
+async def test_a_long_frame_to_a_fragile_device_arrives_whole(governed) -> None:
+    hello = b"SSH-2.0-Walkdown\r\n"
+    async with listening(lambda device, data: b"x") as device:
+        async with governed(SSH, device.port, profile=FRAGILE, budget=50) as session:
+            async with session.duplex() as sock:
+                sock.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(sock, hello)
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 10), 5)
+
+    assert device.seen == hello
+    assert session.device.rate.peak <= 4
