@@ -1,0 +1,342 @@
+"""
+The zone and conduit diagram as an inline SVG, laid out by hand.
+
+Zones stand in rows by Purdue level, the highest on top. Between two rows runs a channel in which
+every conduit has a lane of its own, and its label stands on that lane: labels never overlap,
+however many conduits join the same two zones. A conduit that skips rows goes round on the right.
+Colours come from the report's style sheet by class; remote access differs by its dashes as well.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from reports.inert import visible
+from scanner.model import FR_IDS, FR_KEYS, Assessment, ConduitInfo, Flow, Level, ZoneInfo
+
+BOX_W, BOX_H = 244, 126
+GAP_X, PAD, LEVEL_W = 40, 14, 84
+LANE_H, CHANNEL_PAD = 28, 18
+GUTTER = 18
+PER_ROW = 4
+CHARACTER_W = 7.2
+LABEL_LIMIT, NAME_LIMIT = 64, 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    zone: ZoneInfo
+    row: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One conduit as drawn: its corners, where its arrow ends, and the box of its label."""
+
+    conduit: ConduitInfo
+    points: tuple[tuple[float, float], ...]
+    label: str
+    label_x: float
+    """Left edge of the label's box."""
+    label_y: float
+    """Middle of the label's box."""
+    label_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    levels: tuple[tuple[str, float], ...]
+    """Name of each Purdue level and the height at which it stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    conduit: ConduitInfo
+    upper: str
+    lower: str
+
+
+def draw(assessment: Assessment) -> Markup:
+    """The SVG element, complete, with nothing in it that was not escaped."""
+    layout = arrange(assessment.zones, assessment.conduits)
+    seen = Counter(asset.zone for asset in assessment.assets)
+    levels: dict[str, dict[str, Level]] = defaultdict(dict)
+    for level in assessment.levels:
+        if level.zone is not None:
+            levels[level.zone][level.fr] = level
+    parts = [
+        *(_level(name, y, layout.width) for name, y in layout.levels),
+        *(_line(line) for line in layout.lines),
+        *(_box(box, levels[box.zone.id], seen[box.zone.id]) for box in layout.boxes),
+        *(_label(line) for line in layout.lines),
+    ]
+    title = f"{len(layout.boxes)} zones and {len(layout.lines)} conduits by Purdue level"
+    return Markup(
+        '<svg class="diagram" role="img" aria-label="{}" width="{:g}" height="{:g}" '
+        'viewBox="0 0 {:g} {:g}">{}</svg>'
+    ).format(
+        title, layout.width, layout.height, layout.width, layout.height, Markup("").join(parts)
+    )
+
+
+def drawn(conduit: ConduitInfo, zones: Iterable[ZoneInfo]) -> bool:
+    """Whether both ends are zones of this site; other conduits stand in the table only."""
+    known = {zone.id for zone in zones}
+    return conduit.from_zone in known and conduit.to_zone in known
+
+
+# --- layout ------------------------------------------------------------------------------------
+
+
+def arrange(zones: Sequence[ZoneInfo], conduits: Sequence[ConduitInfo]) -> Layout:
+    """Places of everything, in pixels."""
+    rows = _rows(zones)
+    row_of = {zone.id: n for n, row in enumerate(rows) for zone in row}
+    routes = [_route(one, row_of) for one in conduits if drawn(one, zones)]
+    lanes = _lanes(routes, row_of)
+    per_channel = Counter(channel for own in lanes for channel in own)
+
+    content = max((_row_width(row) for row in rows), default=0.0)
+    content = max([content, *(_width(label(route.conduit)) + 24 for route in routes)])
+    left = PAD + LEVEL_W
+    tops: list[float] = []
+    y: float = PAD
+    for n in range(len(rows)):
+        tops.append(y)
+        y += BOX_H + _channel_height(per_channel[n], last=n == len(rows) - 1)
+
+    boxes: dict[str, Box] = {}
+    for n, row in enumerate(rows):
+        x = left + (content - _row_width(row)) / 2
+        for zone in row:
+            boxes[zone.id] = Box(zone=zone, row=n, x=x, y=tops[n])
+            x += BOX_W + GAP_X
+
+    ports = _ports(routes, boxes)
+    used: Counter[int] = Counter()
+    gutters = 0
+    lines = []
+    for n, (route, own) in enumerate(zip(routes, lanes, strict=True)):
+        heights = []
+        for channel in own:
+            used[channel] += 1
+            heights.append(tops[channel] + BOX_H + CHANNEL_PAD + (used[channel] - 0.5) * LANE_H)
+        gutters += len(own) == 2
+        gutter = left + content + GUTTER * gutters
+        lines.append(_drawn_line(route, boxes, ports[n], heights, gutter, left, content))
+    levels: dict[str, float] = {}
+    for n, row in enumerate(rows):
+        levels.setdefault(_level_name(row[0]), tops[n])
+    return Layout(
+        width=left + content + GUTTER * (gutters + 1),
+        height=y + PAD,
+        boxes=tuple(boxes.values()),
+        lines=tuple(lines),
+        levels=tuple(levels.items()),
+    )
+
+
+def _rows(zones: Sequence[ZoneInfo]) -> list[list[ZoneInfo]]:
+    by_level: dict[float, list[ZoneInfo]] = defaultdict(list)
+    for zone in {zone.id: zone for zone in zones}.values():
+        by_level[float("inf") if zone.purdue is None else zone.purdue].append(zone)
+    return [
+        own[n : n + PER_ROW]
+        for _, own in sorted(by_level.items(), reverse=True)
+        for n in range(0, len(own), PER_ROW)
+    ]
+
+
+def _route(conduit: ConduitInfo, row_of: dict[str, int]) -> _Route:
+    turned = row_of[conduit.from_zone] > row_of[conduit.to_zone]
+    ends = (conduit.from_zone, conduit.to_zone)
+    upper, lower = reversed(ends) if turned else ends
+    return _Route(conduit=conduit, upper=upper, lower=lower)
+
+
+def _lanes(routes: Sequence[_Route], row_of: dict[str, int]) -> list[tuple[int, ...]]:
+    """The channels each route uses; channel n lies below row n."""
+    found: list[tuple[int, ...]] = []
+    for route in routes:
+        top, bottom = row_of[route.upper], row_of[route.lower]
+        found.append((top,) if bottom <= top + 1 else (top, bottom - 1))
+    return found
+
+
+def _ports(routes: Sequence[_Route], boxes: dict[str, Box]) -> list[tuple[float, float]]:
+    """Where each route leaves its upper and its lower box: spread evenly, towards the other end."""
+    sides: dict[tuple[str, bool], list[tuple[float, int, bool]]] = defaultdict(list)
+    for n, route in enumerate(routes):
+        upper, lower = boxes[route.upper], boxes[route.lower]
+        below = upper.row == lower.row
+        sides[route.upper, True].append((lower.x, n, True))
+        sides[route.lower, below].append((upper.x, n, False))
+    found: dict[tuple[int, bool], float] = {}
+    for (zone, _), ends in sides.items():
+        for place, (_, n, is_upper) in enumerate(sorted(ends), start=1):
+            found[n, is_upper] = boxes[zone].x + BOX_W * place / (len(ends) + 1)
+    return [(found[n, True], found[n, False]) for n in range(len(routes))]
+
+
+def _drawn_line(
+    route: _Route,
+    boxes: dict[str, Box],
+    ports: tuple[float, float],
+    heights: Sequence[float],
+    gutter: float,
+    left: float,
+    content: float,
+) -> Line:
+    upper, lower = boxes[route.upper], boxes[route.lower]
+    end = lower.y + BOX_H if upper.row == lower.row else lower.y
+    start_x, end_x = ports
+    lane = heights[0]
+    points = [(start_x, upper.y + BOX_H), (start_x, lane)]
+    if len(heights) == 2:
+        points += [(gutter, lane), (gutter, heights[1]), (end_x, heights[1]), (end_x, end)]
+    else:
+        points += [(end_x, lane), (end_x, end)]
+    if route.upper != route.conduit.from_zone:
+        points.reverse()
+    text = label(route.conduit)
+    width = _width(text) + 16
+    middle = (start_x + (gutter if len(heights) == 2 else end_x)) / 2
+    return Line(
+        conduit=route.conduit,
+        points=tuple(points),
+        label=text,
+        label_x=min(max(middle - width / 2, left), max(left, left + content - width)),
+        label_y=lane,
+        label_w=width,
+    )
+
+
+def label(conduit: ConduitInfo) -> str:
+    """What stands on a conduit's line: its id, its SL-T, remote access, the flows it allows."""
+    targets = sorted(set(conduit.sl_t.values()))
+    parts = [_short(conduit.id, 20)]
+    if conduit.remote_access:
+        parts.append("remote access")
+    if targets and targets != [0]:
+        span = str(targets[0]) if len(targets) == 1 else f"{targets[0]}–{targets[-1]}"
+        parts.append(f"SL-T {span}")
+    parts.append(flows(conduit.allow) or "no flow stated")
+    return _short(" · ".join(parts), LABEL_LIMIT)
+
+
+def flows(allowed: Sequence[Flow]) -> str:
+    return ", ".join(f"{visible(flow.protocol)} {flow.transport}/{flow.port}" for flow in allowed)
+
+
+def _row_width(row: Sequence[ZoneInfo]) -> float:
+    return len(row) * BOX_W + (len(row) - 1) * GAP_X
+
+
+def _channel_height(lanes: int, *, last: bool) -> float:
+    if last and not lanes:
+        return 0
+    return 2 * CHANNEL_PAD + max(lanes, 1) * LANE_H
+
+
+def _level_name(zone: ZoneInfo) -> str:
+    return "No level" if zone.purdue is None else f"Level {zone.purdue:g}"
+
+
+def _width(text: str) -> float:
+    """A generous estimate; wide characters count twice."""
+    return CHARACTER_W * sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _short(text: str, limit: int) -> str:
+    shown = visible(text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+# --- drawing -----------------------------------------------------------------------------------
+
+
+def _level(name: str, y: float, width: float) -> Markup:
+    return Markup(
+        '<line class="d-level" x1="{:g}" y1="{:g}" x2="{:g}" y2="{:g}"/>'
+        '<text class="d-level-name" x="{:g}" y="{:g}">{}</text>'
+    ).format(PAD, y - 7, width - PAD, y - 7, PAD, y + 18, name)
+
+
+def _box(box: Box, levels: dict[str, Level], assets: int) -> Markup:
+    known = [levels.get(fr) for fr in FR_IDS]
+    reached = all(level is None or level.sl_a_low >= level.sl_t for level in known)
+    vectors: tuple[tuple[str, list[int | None]], ...] = (
+        ("SL-T", [box.zone.sl_t.get(key, 0) for key in FR_KEYS]),
+        ("SL-A low", [None if level is None else level.sl_a_low for level in known]),
+        ("SL-A high", [None if level is None else level.sl_a_high for level in known]),
+    )
+    rows = Markup("").join(
+        Markup('<text class="d-small" x="{:g}" y="{:g}">{}</text>{}').format(
+            box.x + 12, box.y + 66 + 18 * n, name, _vector(box, values, box.y + 66 + 18 * n)
+        )
+        for n, (name, values) in enumerate(vectors)
+    )
+    return Markup(
+        '<g class="d-zone {}"><title>{}</title>'
+        '<rect x="{:g}" y="{:g}" width="{}" height="{}" rx="6"/>'
+        '<text class="d-name" x="{:g}" y="{:g}">{}</text>'
+        '<text class="d-small" x="{:g}" y="{:g}">{}</text>{}</g>'
+    ).format(
+        "d-reached" if reached and levels else "d-below",
+        visible(f"{box.zone.name} ({box.zone.id}): {', '.join(box.zone.networks)}"),
+        *(box.x, box.y, BOX_W, BOX_H),
+        *(box.x + 12, box.y + 24, _short(box.zone.name or box.zone.id, NAME_LIMIT)),
+        *(box.x + 12, box.y + 43),
+        f"{_short(box.zone.id, 18)} · {assets} asset{'' if assets == 1 else 's'}",
+        rows,
+    )
+
+
+def _vector(box: Box, values: Sequence[int | None], y: float) -> Markup:
+    """Seven numbers, FR 1 to FR 7, in columns."""
+    return Markup("").join(
+        Markup('<text class="d-number" x="{:g}" y="{:g}">{}</text>').format(
+            box.x + 96 + 20 * n, y, "?" if value is None else value
+        )
+        for n, value in enumerate(values)
+    )
+
+
+def _line(line: Line) -> Markup:
+    (_, before_y), (x, y) = line.points[-2:]
+    back = 9 if y > before_y else -9
+    arrow = f"{x:g},{y:g} {x - 5:g},{y - back:g} {x + 5:g},{y - back:g}"
+    return Markup(
+        '<g class="d-conduit{}"><polyline points="{}"/><polygon points="{}"/></g>'
+    ).format(
+        " d-remote" if line.conduit.remote_access else "",
+        " ".join(f"{px:g},{py:g}" for px, py in line.points),
+        arrow,
+    )
+
+
+def _label(line: Line) -> Markup:
+    return Markup(
+        '<g class="d-label{}"><title>{}</title>'
+        '<rect x="{:g}" y="{:g}" width="{:g}" height="22" rx="4"/>'
+        '<text x="{:g}" y="{:g}">{}</text></g>'
+    ).format(
+        " d-remote" if line.conduit.remote_access else "",
+        visible(
+            f"{line.conduit.id}: {line.conduit.from_zone} to {line.conduit.to_zone}; "
+            f"{flows(line.conduit.allow) or 'no flow stated'}"
+        ),
+        *(line.label_x, line.label_y - 11, line.label_w),
+        *(line.label_x + line.label_w / 2, line.label_y + 4, escape(line.label)),
+    )
