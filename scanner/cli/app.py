@@ -616,7 +616,8 @@ def demo(
         demonstration.run(output, now=_now(), console=err(), environment=os.environ)
     )
     display.show_summary(out(), assessment)
-    out().print(f"[bold]Ledgers of the lab:[/bold] {display.inert(ledgers)}")
+    out().print("[bold]What the lab's own ledgers say:[/bold]")
+    out().print(ledgers.rstrip(), markup=False, highlight=False)
     out().print(
         f"\nReport: {output / 'report.html'}\nHow good was it? walkdown lab score {output}",
         markup=False,

@@ -79,8 +79,7 @@ def _make_room(folder: Path) -> None:
 
 
 def ledger_words(lab: Path) -> str:
-    totals = score.ledger_totals(lab)
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in totals.items())
+    return score.render_ledgers(score.ledger_totals(lab))
 
 
 def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> tuple[str, bool]:
@@ -104,5 +103,5 @@ def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> t
     else:
         text = score.render(found)
         if totals:
-            text += "\n\nLedgers: " + ", ".join(f"{k} {v}" for k, v in totals.items())
+            text += "\n\n" + score.render_ledgers(totals)
     return text, found.perfect

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -172,39 +173,39 @@ def show_summary(console: Console, assessment: Assessment) -> None:
 
 def _show_levels(console: Console, assessment: Assessment) -> None:
     table = Table(
-        title="SL-A (proven to possible) against SL-T, per zone and FR", title_justify="left"
+        title="SL-A, proven to possible, / SL-T per zone and FR",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
     )
-    table.add_column("zone")
-    table.add_column("assets", justify="right")
-    for fr, key in zip(FR_IDS, FR_KEYS, strict=True):
-        table.add_column(f"{fr}\n{key.upper()}", justify="center")
-    table.add_column("score", justify="right")
-    table.add_column("assessed", justify="right")
+    table.add_column("zone", overflow="ellipsis", no_wrap=True, max_width=14)
+    table.add_column("seen", justify="right", no_wrap=True)
+    for key in FR_KEYS:
+        table.add_column(key.upper(), justify="center", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("known", justify="right", no_wrap=True)
     for zone in assessment.zones:
         own = [asset for asset in assessment.assets if asset.zone == zone.id]
-        seen = sum(1 for asset in own if asset.presence in SEEN)
-        cells = []
-        for fr in FR_IDS:
-            level = next(
-                (one for one in assessment.levels if one.zone == zone.id and one.fr == fr), None
-            )
-            if level is None:
-                cells.append("–")
-                continue
-            reached = level.sl_a_low >= level.sl_t
-            colour = "green" if reached else "red" if level.sl_a_high < level.sl_t else "yellow"
-            low, high = level.sl_a_low, level.sl_a_high
-            span = f"{low}" if low == high else f"{low}–{high}"
-            cells.append(f"[{colour}]{span} / {level.sl_t}[/{colour}]")
         score = next((s for s in assessment.score if s.zone == zone.id), None)
         table.add_row(
             inert(zone.id),
-            str(seen),
-            *cells,
+            str(sum(1 for asset in own if asset.presence in SEEN)),
+            *(_level_cell(assessment, zone.id, fr) for fr in FR_IDS),
             share(score.score if score else None),
             share(score.assessed_share if score else None),
         )
     console.print(table)
+
+
+def _level_cell(assessment: Assessment, zone: str, fr: str) -> str:
+    level = next((one for one in assessment.levels if one.zone == zone and one.fr == fr), None)
+    if level is None:
+        return "–"
+    low, high = level.sl_a_low, level.sl_a_high
+    colour = "green" if low >= level.sl_t else "red" if high < level.sl_t else "yellow"
+    span = f"{low}" if low == high else f"{low}–{high}"
+    return f"[{colour}]{span}/{level.sl_t}[/{colour}]"
 
 
 def share(value: float | None) -> str:
@@ -282,7 +283,7 @@ def show_diff(console: Console, found: Diff) -> None:
         if ids:
             console.print(f"[bold]{title}[/bold] ({len(ids)})")
             for one in ids:
-                console.print(f"  {inert(one)}", highlight=False)
+                console.print(f"  {inert(one)}", highlight=False, soft_wrap=True)
     if found.changes:
         console.print(f"[bold]changed assets[/bold] ({len(found.changes)})")
         for change in found.changes:
@@ -290,6 +291,7 @@ def show_diff(console: Console, found: Diff) -> None:
                 f"  {inert(change.asset)} {inert(change.field)}: "
                 f"{inert(change.before)} → {inert(change.after)}",
                 highlight=False,
+                soft_wrap=True,
             )
     for level in found.levels:
         where = inert(level.zone or level.conduit or "")
@@ -312,10 +314,13 @@ def show_exchanges(console: Console, exchanges: Sequence[Exchange]) -> None:
             f"{inert(exchange.probe)} ({exchange.tier}): {inert(exchange.label)} → "
             f"{exchange.outcome}" + (f" ({inert(exchange.reason)})" if exchange.reason else ""),
             highlight=False,
+            soft_wrap=True,
         )
         for arrow, data in (("→", exchange.request), ("←", exchange.reply)):
             if data:
-                console.print(f"  {arrow} {len(data):>5} B  {_hex(data)}", highlight=False)
+                console.print(
+                    f"  {arrow} {len(data):>5} B  {_hex(data)}", highlight=False, soft_wrap=True
+                )
     console.print(f"{len(exchanges)} exchanges")
 
 
