@@ -288,9 +288,8 @@ class Governor:
 
     @contextmanager
     def connection(self, device: Device) -> Iterator[None]:
-        """Count a connection as open. The caller holds `device.slot` until the close is done."""
+        """Count one as open, also while it is made. The caller holds `device.slot` until it ends."""
         f = device.figures
-        f.connections += 1
         f.open_now += 1
         f.peak_concurrent = max(f.peak_concurrent, f.open_now)
         try:

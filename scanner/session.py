@@ -340,6 +340,8 @@ class GovernedSession:
                 if self._target.transport is Transport.TCP:
                     stack.enter_context(self._governor.connection(self._device))
                 await wire.connect()
+                if self._target.transport is Transport.TCP:
+                    self._device.figures.connections += 1
                 self._open = stack.pop_all()
         except BaseException:
             await wire.close()

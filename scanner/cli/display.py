@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -175,11 +174,11 @@ def _show_levels(console: Console, assessment: Assessment) -> None:
     table = Table(
         title="SL-A, proven to possible, / SL-T per zone and FR",
         title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1),
+        box=None,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("zone", overflow="ellipsis", no_wrap=True, max_width=14)
+    table.add_column("zone", overflow="ellipsis", no_wrap=True, max_width=16)
     table.add_column("seen", justify="right", no_wrap=True)
     for key in FR_KEYS:
         table.add_column(key.upper(), justify="center", no_wrap=True)
