@@ -50,6 +50,7 @@ def write_site(
     for stale in directory.glob("site.state.db*"):
         stale.unlink()
     _write_secrets(plant, directory)
+    _write_site_key(plant, directory)
     _write_backups(plant, directory, now=now)
     _write_attestations(plant, directory, now=now)
     path = directory / "site.yaml"
@@ -93,8 +94,8 @@ def site_text(
             }
         ),
         "# Paced as a real plant would be. Devices in tier `login` have profile `lab` (loopback\n"
-        "# only), under which attempts are a second apart instead of a minute. One connection at a\n"
-        "# time per device holds in every profile.\n"
+        "# only), under which attempts are a second apart instead of a minute. One connection\n"
+        "# at a time per device holds in every profile.\n"
         "zones:\n"
         + "".join(
             _zone(plant, zone, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -175,6 +176,17 @@ def _write_secrets(plant: Plant, directory: Path) -> None:
         path.touch(mode=0o600)
         path.chmod(0o600)
         path.write_text(password + "\n", encoding="utf-8")
+
+
+def _write_site_key(plant: Plant, directory: Path) -> None:
+    """
+    The key under which reused secrets are recognised. A real site's is random; this one follows
+    from the plant's name, so that two starts of a plant give findings of the same id.
+    """
+    path = directory / "site.key"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_bytes(sha256(f"site key of the simulated plant {plant.name}".encode()).digest())
 
 
 def running_configuration(device: Device) -> str | None:

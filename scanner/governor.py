@@ -288,7 +288,7 @@ class Governor:
 
     @contextmanager
     def connection(self, device: Device) -> Iterator[None]:
-        """Count one as open, also while it is made. The caller holds `device.slot` until it ends."""
+        """Count one as open, also while it is made. The caller holds `device.slot` meanwhile."""
         f = device.figures
         f.open_now += 1
         f.peak_concurrent = max(f.peak_concurrent, f.open_now)

@@ -198,7 +198,8 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
     `async with governed(PROBE, port, …) as session`: the real door, to a server on loopback.
 
     Keyword arguments: address, options, known, login, default_credentials, attempts, evidence,
-    governor, profile, tier. `session.evidence_kept`, `session.device` and `session.governor` are there to look at.
+    governor, profile, tier. `session.evidence_kept`, `session.device` and `session.governor` are
+    there to look at.
     """
 
     @asynccontextmanager

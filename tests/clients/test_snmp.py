@@ -280,7 +280,7 @@ async def test_a_set_through_the_relay_is_refused_and_never_reaches_the_agent(
                     )
                     await hlapi.set_cmd(
                         engine,
-                        hlapi.CommunityData("public", mpModel=1),  # noqa: S508 - as an agent may have it
+                        hlapi.CommunityData("public", mpModel=1),
                         target,
                         hlapi.ContextData(),
                         hlapi.ObjectType(

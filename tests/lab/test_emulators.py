@@ -254,9 +254,9 @@ AGENT: dict[str, Any] = {
         {"local_port": 1, "chassis_mac": "00:11:22:33:44:66", "port_id": "p", "system_name": "n"}
     ],
 }
-V1 = CommunityData("public", mpModel=0)  # noqa: S508 - what the agents have to speak
-V2C = CommunityData("public", mpModel=1)  # noqa: S508
-OTHER = CommunityData("other", mpModel=0)  # noqa: S508
+V1 = CommunityData("public", mpModel=0)
+V2C = CommunityData("public", mpModel=1)
+OTHER = CommunityData("other", mpModel=0)
 V3 = UsmUserData(
     "audit",
     "authkey123",
