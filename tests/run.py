@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
         run(PYTHON, "-m", "mypy")
         run(BIN / "lint-imports", "--no-cache")
     only_fast = ("-m", "not integration and not lab and not root") if fast else ()
-    run(PYTHON, "-m", "pytest", "-q", *only_fast, *rest)
+    spread = ("-n", "auto", "--dist", "loadgroup")
+    run(PYTHON, "-m", "pytest", "-q", *spread, *only_fast, *rest)
 
 
 if __name__ == "__main__":
