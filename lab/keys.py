@@ -1,4 +1,9 @@
-"""Certificates and SSH host keys of the simulated devices, made anew at each start."""
+"""
+Certificates and SSH host keys of the simulated devices.
+
+Made anew at each start, but for Ed25519 host keys: those follow from their name, so that two starts
+of a plant are the same plant. They guard nothing but emulators on loopback.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,13 @@ import tempfile
 import warnings
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import asyncssh
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from lab.errors import LabError
@@ -32,6 +38,8 @@ class Keys:
     def host_key(self, name: str, algorithm: str = "ssh-ed25519") -> asyncssh.SSHKey:
         """`algorithm` is "ssh-ed25519", "ecdsa-sha2-nistp256" or "ssh-rsa" (with 1024 bits)."""
         key = self._host_keys.get((name, algorithm))
+        if key is None and algorithm == "ssh-ed25519":
+            key = self._host_keys[name, algorithm] = _key_of_name(name)
         if key is None:
             make = partial(asyncssh.generate_private_key, algorithm)
             key = make(key_size=1024) if algorithm == "ssh-rsa" else make()
@@ -93,3 +101,15 @@ class Keys:
             )
             context.load_cert_chain(path)
         return context
+
+
+def _key_of_name(name: str) -> asyncssh.SSHKey:
+    seed = sha256(f"simulated device {name}".encode()).digest()
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+    return asyncssh.import_private_key(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+    )
