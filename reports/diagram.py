@@ -19,13 +19,13 @@ from markupsafe import Markup, escape
 from reports.inert import visible
 from scanner.model import FR_IDS, FR_KEYS, Assessment, ConduitInfo, Flow, Level, ZoneInfo
 
-BOX_W, BOX_H = 244, 126
+BOX_W, BOX_H = 248, 128
 GAP_X, PAD, LEVEL_W = 40, 14, 84
 LANE_H, CHANNEL_PAD = 28, 18
 GUTTER = 18
 PER_ROW = 4
 CHARACTER_W = 7.2
-LABEL_LIMIT, NAME_LIMIT = 64, 25
+LABEL_LIMIT, NAME_LIMIT = 64, 23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,15 +275,16 @@ def _level(name: str, y: float, width: float) -> Markup:
 
 def _box(box: Box, levels: dict[str, Level], assets: int) -> Markup:
     known = [levels.get(fr) for fr in FR_IDS]
-    reached = all(level is None or level.sl_a_low >= level.sl_t for level in known)
+    css, word = _standing(levels.values())
     vectors: tuple[tuple[str, list[int | None]], ...] = (
+        ("FR", list(range(1, len(FR_KEYS) + 1))),
         ("SL-T", [box.zone.sl_t.get(key, 0) for key in FR_KEYS]),
         ("SL-A low", [None if level is None else level.sl_a_low for level in known]),
         ("SL-A high", [None if level is None else level.sl_a_high for level in known]),
     )
     rows = Markup("").join(
         Markup('<text class="d-small" x="{:g}" y="{:g}">{}</text>{}').format(
-            box.x + 12, box.y + 66 + 18 * n, name, _vector(box, values, box.y + 66 + 18 * n)
+            box.x + 12, box.y + 64 + 17.5 * n, name, _vector(box, values, box.y + 64 + 17.5 * n)
         )
         for n, (name, values) in enumerate(vectors)
     )
@@ -293,14 +294,24 @@ def _box(box: Box, levels: dict[str, Level], assets: int) -> Markup:
         '<text class="d-name" x="{:g}" y="{:g}">{}</text>'
         '<text class="d-small" x="{:g}" y="{:g}">{}</text>{}</g>'
     ).format(
-        "d-reached" if reached and levels else "d-below",
+        css,
         visible(f"{box.zone.name} ({box.zone.id}): {', '.join(box.zone.networks)}"),
         *(box.x, box.y, BOX_W, BOX_H),
         *(box.x + 12, box.y + 24, _short(box.zone.name or box.zone.id, NAME_LIMIT)),
         *(box.x + 12, box.y + 43),
-        f"{_short(box.zone.id, 18)} · {assets} asset{'' if assets == 1 else 's'}",
+        f"{assets} asset{'' if assets == 1 else 's'} · {word}",
         rows,
     )
+
+
+def _standing(levels: Iterable[Level]) -> tuple[str, str]:
+    """Class and words: is SL-T reached in every FR, missed in one, or is that open?"""
+    known = list(levels)
+    if any(level.sl_a_high < level.sl_t for level in known):
+        return "d-below", "✗ below SL-T"
+    if not known or any(level.sl_a_low < level.sl_t for level in known):
+        return "d-open", "? SL-T not shown"
+    return "d-reached", "✓ SL-T reached"
 
 
 def _vector(box: Box, values: Sequence[int | None], y: float) -> Markup:

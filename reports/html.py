@@ -40,6 +40,7 @@ from scanner.model import (
     Outcome,
     Presence,
     RequirementResult,
+    RequirementVerdict,
     Severity,
     Verdict,
     ZoneInfo,
@@ -60,15 +61,18 @@ FACTS = 40
 
 TOP_GAPS = 5
 
+OPENING = 120
+"""Characters of a long text that stand in a table; the rest unfolds."""
+
 VERDICT_SIGNS = {
-    "met": ("✓", "met"),
-    "partially_met": ("◐", "partly"),
-    "not_met": ("✗", "not met"),
-    "compensated": ("⇄", "comp."),
-    "not_applicable": ("–", "n/a"),
-    "not_assessed": ("?", "unknown"),
+    RequirementVerdict.MET: "✓",
+    RequirementVerdict.PARTIALLY_MET: "◐",
+    RequirementVerdict.NOT_MET: "✗",
+    RequirementVerdict.COMPENSATED: "⇄",
+    RequirementVerdict.NOT_APPLICABLE: "–",
+    RequirementVerdict.NOT_ASSESSED: "?",
 }
-"""Requirement verdict → sign and short word of a cell of the matrix."""
+"""What stands beside the colour, for print and for eyes that see no difference of colours."""
 
 PRESENCE_WORDS = {
     Presence.DECLARED_AND_SEEN: "Declared and seen",
@@ -84,7 +88,7 @@ PHASES = {1: "0 to 3 months", 2: "3 to 12 months", 3: "12 to 24 months"}
 UNSEEN = {
     Outcome.WITHHELD: "withheld by a safety rule, a tier or the window",
     Outcome.SILENT: "without any answer",
-    Outcome.REFUSED: "refused by the device",
+    Outcome.REFUSED: "met a closed port",
     Outcome.GARBLED: "answered with something that could not be read",
     Outcome.INTERRUPTED: "interrupted before their end",
     Outcome.FAILED: "failed on the way",
@@ -239,6 +243,8 @@ class View:
     evidence: tuple[tuple[str, tuple[EvidenceView, ...]], ...]
     """Per device."""
     phases: tuple[tuple[str, tuple[object, ...]], ...]
+    names: Mapping[str, str]
+    """Asset ids to the names that people use for them."""
     anchors: Mapping[str, str]
     """"finding:ID", "asset:ID", "gap:ID", "zone:ID", "o…" and "x…" to the anchor of each."""
 
@@ -266,6 +272,10 @@ def _view(a: Assessment) -> View:
             (words, tuple(item for item in a.roadmap if item.phase == phase))
             for phase, words in PHASES.items()
         ),
+        names={
+            asset.id: asset.name or asset.identity.name or asset.address or asset.id
+            for asset in a.assets
+        },
         anchors=anchors,
     )
 
@@ -615,7 +625,7 @@ def when(moment: datetime | None) -> str:
 
 def percent(share: float | None) -> str:
     """Rounded down: a report may say less than is known, never more."""
-    return "not applicable" if share is None else f"{int(share * 100 + 1e-9)} %"
+    return "not applicable" if share is None else f"{int(share * 100 + 1e-9)}%"
 
 
 def words(value: object) -> str:
@@ -646,6 +656,15 @@ def place_of(item: Gap | Finding | RequirementResult | Level) -> str:
     return f"conduit {item.conduit}" if item.conduit is not None else "whole site"
 
 
+def opening(text: str) -> tuple[str, str]:
+    """The first sentence or so of a long text, and the rest."""
+    if len(text) <= OPENING + OPENING // 3:
+        return text, ""
+    stop = text.find(". ", OPENING // 3, OPENING)
+    cut = stop + 1 if stop >= 0 else text.rfind(" ", 0, OPENING)
+    return (text[:cut], text[cut:].lstrip()) if cut > 0 else (text, "")
+
+
 def size(number: int) -> str:
     return f"{number:,}"
 
@@ -671,6 +690,7 @@ def _environment() -> Environment:
         "standing": standing,
         "place": place_of,
         "size": size,
+        "opening": opening,
     }
     environment.globals |= {"SIGNS": VERDICT_SIGNS, "FR_IDS": FR_IDS}
     return environment

@@ -45,7 +45,9 @@
 
   for (const tools of all(".tools")) {
     const body = document.getElementById(tools.dataset.for).tBodies[0];
-    const rows = Array.from(body.rows);
+    const rows = Array.from(body.rows).filter((row) => row.dataset.of === undefined);
+    const below = new Map(all("tr[data-of]", body).map((row) => [row.dataset.of, row]));
+    const text = (row) => `${row.textContent} ${below.get(row.id)?.textContent ?? ""}`;
     const filters = all("[data-filter]", tools);
     const output = tools.querySelector("output");
     for (const select of filters.filter((filter) => filter.nodeName === "SELECT")) {
@@ -64,7 +66,7 @@
           const value = filter.value;
           if (value === "") return true;
           if (filter.dataset.filter === "text") {
-            return row.textContent.toLowerCase().includes(value.toLowerCase());
+            return text(row).toLowerCase().includes(value.toLowerCase());
           }
           return row.dataset[filter.dataset.filter] === value;
         }),
@@ -74,6 +76,7 @@
       rows.forEach((row, n) => {
         const isHead = row.dataset.head !== undefined && row.dataset.head === row.id;
         row.hidden = !(wanted[n] || (isHead && heads.has(row.id)));
+        if (below.has(row.id)) below.get(row.id).hidden = row.hidden;
       });
       output.textContent = `${wanted.filter(Boolean).length} of ${rows.length}`;
     };
