@@ -118,6 +118,8 @@ class Engine:
         for address in plan.addresses:
             for observation in self._earlier.get((plan.zone, address), ()):
                 visit.note(observation)
+        # A sitting that went deep asked its own canary; a device that is done is left alone.
+        visit.went_deep = False
         for question in plan.questions:
             if self._governor.halted or plan.zone in self.closed_zones:
                 break

@@ -285,6 +285,32 @@ async def test_read_sessions_are_followed_by_a_canary(tmp_path: Path) -> None:
     assert len(governor.devices()[0].health.canaries) == 1
 
 
+async def test_a_device_that_is_done_gets_no_canary_in_a_later_sitting(tmp_path: Path) -> None:
+    asked = []
+
+    async def run(session) -> tuple[Fact, ...]:
+        asked.append(session.target.address)
+        return (PLC,)
+
+    probes = (
+        probe("modbus", run, for_controllers=True),
+        probe("modbus", run, tier=Tier.READ, for_controllers=True),
+    )
+    journal, _, _ = await scan(tmp_path, probes, tier="read")
+    before = len(asked)
+
+    await scan(
+        tmp_path,
+        probes,
+        tier="read",
+        finished=tuple(journal.started),
+        earlier=tuple(journal.kept),
+    )
+
+    assert before == 3  # two questions and the canary
+    assert len(asked) == before
+
+
 async def test_a_halt_leaves_unasked_questions_for_the_resume(tmp_path: Path) -> None:
     async def halts(session) -> tuple[Fact, ...]:
         session._governor.halt("Ctrl-C", rule="stop")
