@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
+from typing import NoReturn
 
 import pytest
 
@@ -160,6 +161,13 @@ def replay() -> type[ReplaySession]:
     return ReplaySession
 
 
+def missing(what: str) -> NoReturn:
+    """Something this machine lacks: skips here, fails where everything has to be there (CI)."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def captures() -> Path:
     """The folder with real devices' bytes (WALKDOWN_CAPTURES, default ../shared/captures)."""
@@ -168,7 +176,7 @@ def captures() -> Path:
         or Path(__file__).resolve().parents[2] / "shared" / "captures"
     )
     if not folder.is_dir():
-        pytest.skip(f"no captures at {folder}")
+        missing(f"no captures at {folder}: set WALKDOWN_CAPTURES")
     return folder
 
 
@@ -197,7 +205,7 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
     """
     `async with governed(PROBE, port, …) as session`: the real door, to a server on loopback.
 
-    Keyword arguments: address, options, known, login, default_credentials, attempts, evidence,
+    Keyword arguments: address, key, options, known, login, default_credentials, attempts, evidence,
     governor, profile, tier. `session.evidence_kept`, `session.device` and `session.governor` are
     there to look at.
     """
@@ -208,6 +216,7 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
         port: int,
         *,
         address: str = "127.0.0.1",
+        key: str | None = None,
         evidence: MemoryEvidence | None = None,
         governor: Governor | None = None,
         profile: Profile = LAB,
@@ -223,7 +232,7 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
         device = governor.device(
             zone="z",
             zone_cap=None,
-            key=address,
+            key=key or address,
             address=address,
             limits=profile,
             tier=tier or probe.tier,

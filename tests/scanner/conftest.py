@@ -37,7 +37,10 @@ def postgres() -> Iterator[str]:
     """The URL of a server of our own, reachable through a Unix socket only."""
     initdb, pg_ctl = postgres_program("initdb"), postgres_program("pg_ctl")
     if initdb is None or pg_ctl is None or postgres_program("postgres") is None:
-        pytest.skip("no PostgreSQL programs on this machine")
+        what = "no PostgreSQL programs on this machine: install Debian's package postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(what)
+        pytest.skip(what)
     prefix, uid = unprivileged()
     # Not tmp_path: the server's user could not enter it, and a socket's path must be short.
     home = Path(tempfile.mkdtemp(prefix="wd-pg-"))
