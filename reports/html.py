@@ -434,26 +434,20 @@ def _inventory_row(asset: Asset, anchor: str, depth: int, head: str) -> Inventor
     conflicts = {conflict.field: conflict for conflict in asset.conflicts}
     answered = [s for s in asset.services if s.outcome is Outcome.ANSWERED]
     others = [s for s in asset.services if s.outcome is not Outcome.ANSWERED]
-    names = dict.fromkeys((*IDENTITY_FIELDS, "device_class", *sorted(conflicts)))
-    rows = []
-    for name in names:
-        if name == "device_class":
-            value: str | None = str(asset.device_class)
-        else:
-            value = getattr(asset.identity, name) if name in IDENTITY_FIELDS else None
-        conflict = conflicts.get(name)
-        declared = (
-            getattr(asset.declared, name) if asset.declared and name != "device_class" else None
+    rows = [
+        FieldRow(
+            name=name,
+            value=_value(asset, name),
+            sources=asset.sources.get(name, ()),
+            declared=(
+                getattr(asset.declared, name)
+                if asset.declared is not None and name in IDENTITY_FIELDS
+                else None
+            ),
+            others=conflicts[name].values if name in conflicts else (),
         )
-        rows.append(
-            FieldRow(
-                name=name,
-                value=value,
-                sources=asset.sources.get(name, ()),
-                declared=declared,
-                others=() if conflict is None else conflict.values,
-            )
-        )
+        for name in dict.fromkeys((*IDENTITY_FIELDS, "device_class", *sorted(conflicts)))
+    ]
     return InventoryRow(
         asset=asset,
         anchor=anchor,
@@ -464,6 +458,12 @@ def _inventory_row(asset: Asset, anchor: str, depth: int, head: str) -> Inventor
         unidentified=_unidentified(asset),
         fields=tuple(row for row in rows if row.value or row.sources or row.declared or row.others),
     )
+
+
+def _value(asset: Asset, name: str) -> str | None:
+    if name == "device_class":
+        return str(asset.device_class)
+    return getattr(asset.identity, name) if name in IDENTITY_FIELDS else None
 
 
 def _unidentified(asset: Asset) -> bool:

@@ -19,6 +19,9 @@ BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozense
 )
 """Letters and marks that take a place and show nothing (fillers, variation selectors)."""
 
+CELL_LIMIT = 32_000
+"""Spreadsheets break off or refuse a cell beyond 32,767 characters."""
+
 MARKS_IN_A_ROW = 3
 """More combining marks than this on one letter would paint over the lines around it."""
 
@@ -51,4 +54,7 @@ def bounded(text: str, limit: int) -> str:
 def cell(text: str) -> str:
     """Visible text that no spreadsheet takes for a formula; an apostrophe stands before one."""
     shown = visible(text)
-    return f"'{shown}" if text.startswith(FORMULA_STARTS) or shown.startswith("\\x") else shown
+    runs = text.lstrip(" ").startswith(FORMULA_STARTS) or shown.startswith("\\x")
+    if len(shown) > CELL_LIMIT:
+        shown = f"{shown[:CELL_LIMIT]}… ({len(shown) - CELL_LIMIT:,} more characters)"
+    return f"'{shown}" if runs else shown

@@ -24,7 +24,7 @@ def render(assessment: Assessment) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, rows in tables(assessment).items():
         found[f"{name}.csv"] = _csv(rows).encode("utf-8-sig")  # spreadsheets look for the mark
-        text = json.dumps(rows, indent=2, ensure_ascii=False)
+        text = json.dumps(rows, indent=2)  # ASCII: a terminal that shows it obeys nothing
         found[f"{name}.json"] = text.encode() + b"\n"
     return found
 
