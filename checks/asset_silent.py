@@ -35,7 +35,7 @@ def judge(zone: Zone, site: SitePolicy) -> tuple[Judgement, ...]:
         found.append(
             Judgement(
                 verdict=Verdict.NOT_CHECKED,
-                summary=f"{len(open_)} declared devices were not asked or have no address",
+                summary=f"{len(open_)} declared devices: not asked to the end, or without address",
                 places=_places(open_),
                 about="not asked",
             )

@@ -18,6 +18,7 @@ from typing import Literal
 from scanner.facts import DeviceIdentity, Fact
 from scanner.model import (
     IDENTITY_FIELDS,
+    NOBODY_THERE,
     Asset,
     Conflict,
     DeviceClass,
@@ -194,8 +195,10 @@ def reach(observations: Iterable[Observation]) -> Reach:
 
     A refused connection proves a device, except on loopback, where the local kernel refuses for
     every address; there it counts as silence. What was read from files (port 0) shows nothing.
+    Silence needs every question asked to its end: a device of which some were withheld,
+    interrupted or failed may have answered just those.
     """
-    outcome: Reach = "not_visited"
+    silent = open_ = False
     for observation in observations:
         if observation.port == 0:
             continue
@@ -203,9 +206,11 @@ def reach(observations: Iterable[Observation]) -> Reach:
             return "seen"
         if observation.outcome is Outcome.REFUSED and not _is_loopback(observation.address):
             return "seen"
-        if observation.outcome in (Outcome.SILENT, Outcome.REFUSED):
-            outcome = "silent"
-    return outcome
+        if observation.outcome in SETTLED:
+            silent = True
+        elif observation.reason != NOBODY_THERE:
+            open_ = True
+    return "silent" if silent and not open_ else "not_visited"
 
 
 def assets(observations: Sequence[Observation], declared: Sequence[Declared]) -> tuple[Asset, ...]:

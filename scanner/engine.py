@@ -21,7 +21,7 @@ from typing import Protocol
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
 from scanner.facts import DeviceIdentity, Fact
 from scanner.governor import Device, Governor
-from scanner.model import CONTROLLERS, Observation, Outcome, Target, Tier
+from scanner.model import CONTROLLERS, NOBODY_THERE, Observation, Outcome, Target, Tier
 from scanner.plan import DevicePlan, Plan, PlannedQuestion
 from scanner.session import Evidence, GovernedSession, Grant, outcome_of
 
@@ -321,7 +321,7 @@ class _Visit:
 
     def reason_to_withhold(self, question: PlannedQuestion) -> str:
         if question.target.address in self.unreachable:
-            return "the address did not resolve on the local link"
+            return NOBODY_THERE
         if self.device.health.stopped:
             return self.device.health.stopped
         policy = self.plan.policy

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Literal
 
-from scanner.correlate import SERVICE_ORDER, SETTLED, reach
+from scanner.correlate import SERVICE_ORDER, reach
 from scanner.facts import Fact, LoginUnavailable
 from scanner.model import (
     Asset,
@@ -103,10 +103,9 @@ def findings(
 
 
 def _unasked(zone: ZoneInfo, observations: Sequence[Observation]) -> int:
-    """How many device addresses of the zone's networks no settled question was put to."""
-    asked = {
-        o.address for o in observations if o.zone == zone.id and o.port and o.outcome in SETTLED
-    }
+    """How many device addresses of the zone's networks were not asked, or not to the end."""
+    own = _by_address(o for o in observations if o.zone == zone.id)
+    asked = {address for (_, address), seen in own.items() if reach(seen) != "not_visited"}
     total = 0
     for text in zone.networks:
         network = ip_network(text)

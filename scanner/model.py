@@ -54,6 +54,10 @@ class Outcome(StrEnum):
     BUG = "bug"
 
 
+NOBODY_THERE = "the address did not resolve on the local link"
+"""Why a question was withheld after an earlier one found that nobody is at its address."""
+
+
 class DeviceClass(StrEnum):
     PLC = "plc"
     RTU = "rtu"

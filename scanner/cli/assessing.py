@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,13 @@ from pathlib import Path
 from reports import html, tables
 from scanner import __version__, assess, attest, correlate, discovery, judge, site
 from scanner.backups import folder, git
-from scanner.cli.scanning import SAFETY, add_figures, total_figures, write_atomically
+from scanner.cli.scanning import (
+    SAFETY,
+    add_figures,
+    make_plan,
+    total_figures,
+    write_atomically,
+)
 from scanner.errors import SiteErrors, StoreError, UsageError
 from scanner.facts import BackupRecord
 from scanner.importers.ios import normalise
@@ -107,6 +113,7 @@ def assess_runs(
             own, bytes_of = correlate.qualified(run.meta.id, own, bytes_of)
         observations += own
         exchanges += bytes_of
+    observations += _left_open(runs, which)
     merged = correlate.merge(observations, now=now, max_age=which.demands.max_age)
     declared = which.declared()
     seen = correlate.assets(merged.observations, declared)
@@ -138,6 +145,45 @@ def assess_runs(
         attestations=_attestations(which, now),
         safety=_safety(runs, which),
     )
+
+
+def _left_open(runs: Sequence[_Run], which: site.Site) -> Iterator[Observation]:
+    """
+    One observation per question that a run which did not end had yet to ask devices it had begun
+    with. Without them such a device would pass for silent, and a port not reached for closed.
+    """
+    broken_off = [run for run in runs if run.status.state != "finished"]
+    if not broken_off:
+        return
+    plan = make_plan(which)
+    number = 0
+    for run in broken_off:
+        answered = {correlate.question(observation) for observation in run.observations}
+        begun = {(observation.zone, observation.address) for observation in run.observations}
+        why = run.status.reason or "it broke off"
+        for device in plan.devices:
+            if not begun & {(device.zone, address) for address in device.addresses}:
+                continue
+            for asked in device.questions:
+                left = Observation(
+                    id=f"u{number + 1}",
+                    zone=device.zone,
+                    address=asked.target.address,
+                    port=asked.target.port,
+                    transport=asked.target.transport,
+                    protocol=asked.service,
+                    probe=asked.probe.name,
+                    tier=asked.probe.tier,
+                    outcome=Outcome.WITHHELD,
+                    reason=f"the run ended before this was asked and answered ({why})",
+                    started_at=run.status.at,
+                    finished_at=run.status.at,
+                    facts=(),
+                    exchanges=(),
+                )
+                if not asked.only_if and correlate.question(left) not in answered:
+                    number += 1
+                    yield left
 
 
 def _granted(which: site.Site) -> dict[tuple[str, str], Tier]:

@@ -22,6 +22,7 @@ from scanner.correlate import (
 )
 from scanner.facts import DeviceIdentity, HttpFace, ModbusAccess
 from scanner.model import (
+    NOBODY_THERE,
     Asset,
     DeviceClass,
     Exchange,
@@ -164,7 +165,10 @@ def test_assets_come_in_the_order_of_zone_and_address_number() -> None:
         ([Outcome.SILENT, Outcome.GARBLED], Presence.DECLARED_AND_SEEN),
         ([Outcome.SILENT, Outcome.REFUSED], Presence.DECLARED_AND_SEEN),
         ([Outcome.SILENT], Presence.DECLARED_AND_SILENT),
-        ([Outcome.WITHHELD, Outcome.SILENT], Presence.DECLARED_AND_SILENT),
+        ([Outcome.WITHHELD, Outcome.SILENT], Presence.NOT_VISITED),
+        ([Outcome.SILENT, Outcome.INTERRUPTED], Presence.NOT_VISITED),
+        ([Outcome.FAILED, Outcome.SILENT], Presence.NOT_VISITED),
+        ([Outcome.ANSWERED, Outcome.INTERRUPTED], Presence.DECLARED_AND_SEEN),
         ([Outcome.WITHHELD], Presence.NOT_VISITED),
         ([Outcome.INTERRUPTED, Outcome.FAILED, Outcome.BUG], Presence.NOT_VISITED),
         ([], Presence.NOT_VISITED),
@@ -173,6 +177,12 @@ def test_assets_come_in_the_order_of_zone_and_address_number() -> None:
 def test_presence_of_a_declared_asset(outcomes: list[Outcome], presence: Presence) -> None:
     several = [observation(f"o{n}", port=500 + n, outcome=end) for n, end in enumerate(outcomes)]
     assert one(several, [declared()]).presence is presence
+
+
+def test_an_address_that_does_not_resolve_is_silent_whatever_else_was_to_be_asked() -> None:
+    first = observation("o1", outcome=Outcome.SILENT)
+    rest = observation("o2", port=80, outcome=Outcome.WITHHELD, reason=NOBODY_THERE)
+    assert one([first, rest], [declared()]).presence is Presence.DECLARED_AND_SILENT
 
 
 def test_an_asset_without_an_address_is_kept() -> None:
