@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lab import control
-from lab.plant import HOME_OCTET, PLANTS, STANDARD_PORTS
+from lab.plant import PLANTS, STANDARD_PORTS
 
 FIRST_OCTET, OCTETS_EACH, WORKERS = 160, 12, 8
 """127.160.0.0/16 and up, twelve for each test worker; the lab's own tests stay below."""
@@ -210,5 +210,11 @@ def write_site(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def home_octet() -> int:
-    return HOME_OCTET
+def part() -> Callable[[Path, Sequence[str]], str]:
+    """`part(folder, names)`: a plant file with these devices, for a lab started elsewhere."""
+    return part_of_harbour
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    return sys.executable

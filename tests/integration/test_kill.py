@@ -1,4 +1,4 @@
-"""A scan that is killed, or told to stop, at any moment: nothing is lost and nothing asked twice."""
+"""A scan killed, or told to stop, at any moment: nothing is lost and nothing is asked twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from scanner.store import RunStore, key_of
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 KILLS = 20
-NAMES = ("PLC-11", "PLC-12", "PLC-14", "RIO-16", "HMI-1", "PLC-18")
+NAMES = ("PLC-11", "PLC-12", "PLC-14", "RIO-16", "HMI-1", "PLC-19")
+"""Devices that survive a scanner's sudden death: nobody can promise that for a fragile one."""
 Functions = dict[str, Counter[str]]
 
 
@@ -65,7 +66,7 @@ def ground(
         control = f"127.{plant.octet}.0."
         zone = {
             "id": "control",
-            "networks": [control + "8/29", control + "16/30"],
+            "networks": [control + "8/29", control + "16/32", control + "19/32"],
             "sl_t": 1,
             "tier": "read",
             "ports": plant.ports(),
@@ -73,8 +74,8 @@ def ground(
             "assets": [
                 {"name": "PLC-11", "address": control + "11"},
                 {
-                    "name": "PLC-18",
-                    "address": control + "18",
+                    "name": "PLC-19",
+                    "address": control + "19",
                     "profile": "fragile",
                     "tier": "identify",
                     "probes": ["modbus"],
@@ -94,12 +95,14 @@ def ground(
         before = functions_of(plant)
         said = walkdown("scan", site, "--out", folder / "whole")
         assert said.code == 0, said.err
+        functions = since(before, functions_of(plant))
+        assert all(functions.values()), "a device was not asked at all"
         yield Ground(
             plant=plant,
             site=site,
             folder=folder,
             inventory=inventory_of(folder / "whole"),
-            functions=since(before, functions_of(plant)),
+            functions=functions,
         )
 
 
@@ -157,7 +160,7 @@ def test_killed_at_20_moments_nothing_is_asked_twice_and_nothing_is_lost(
         while kills < KILLS:
             process = begin_walkdown("scan", ground.site, "--out", out, *resume)
             killed = kill_at(process, moments.uniform(0.5, 3.0), signal.SIGKILL)
-            out_text, err_text = process.communicate()
+            _, err_text = process.communicate()
             if not killed:
                 assert process.returncode == 0, err_text.decode()
                 break
