@@ -129,6 +129,8 @@ class Device:
         self.slot = asyncio.Lock()
         self.pace = asyncio.Lock()
         self.next_connection_at = 0.0
+        self.waited_s = 0.0
+        """How long our own pacing has kept this device's sessions waiting: not their doing."""
         self.health = Health()
         self.figures = Figures()
 
@@ -244,15 +246,21 @@ class Governor:
 
     # --- the gates, in their order --------------------------------------------------------------
 
-    def check(self, device: Device, tier: Tier, worst_case_s: float) -> None:
-        """Raise Halted, TierTooLow, OutsideWindow or BreakerOpen unless a step may start now."""
+    def check(
+        self, device: Device, tier: Tier, worst_case_s: float, *, zone: str | None = None
+    ) -> None:
+        """
+        Raise Halted, TierTooLow, OutsideWindow or BreakerOpen unless a step may start now. `zone`
+        is the endpoint's own, where a chassis has a foot in another one than its first address.
+        """
+        zone = zone or device.zone
         try:
             if self.halt_reason is not None:
                 raise Halted(self.halt_reason)
             if not device.tier.allows(tier):
                 raise TierTooLow(f"tier {tier} is not granted here (highest: {device.tier})")
-            self._check_window(device.zone, worst_case_s)
-            self._check_breaker(device)
+            self._check_window(zone, worst_case_s)
+            self._check_breaker(device, zone)
         except (Halted, TierTooLow, OutsideWindow, BreakerOpen) as refusal:
             device.figures.refusals[refusal.rule] += 1
             raise
@@ -270,10 +278,9 @@ class Governor:
             ends = permission.until.isoformat(timespec="minutes")
             raise OutsideWindow(f"the window ends at {ends}; this step might not end before it")
 
-    def _check_breaker(self, device: Device) -> None:
-        zone = self._zones[device.zone]
-        if zone.stopped:
-            raise BreakerOpen(zone.stopped)
+    def _check_breaker(self, device: Device, zone: str) -> None:
+        if stopped := self._zones[zone].stopped or self._zones[device.zone].stopped:
+            raise BreakerOpen(stopped)
         if device.health.stopped:
             raise BreakerOpen(device.health.stopped)
 
@@ -297,27 +304,44 @@ class Governor:
         finally:
             f.open_now -= 1
 
+    @contextmanager
+    def waiting(self, device: Device) -> Iterator[None]:
+        """Count the time of this block as our own waiting."""
+        began = self.clock.monotonic()
+        try:
+            yield
+        finally:
+            device.waited_s += self.clock.monotonic() - began
+
     async def may_connect(self, device: Device) -> None:
         """Wait until the profile allows a new connection."""
         now = self.clock.monotonic()
         if device.next_connection_at > now:
-            await self.sleep(device.next_connection_at - now)
+            with self.waiting(device):
+                await self.sleep(device.next_connection_at - now)
+        self.note_connect(device)
+
+    def note_connect(self, device: Device) -> None:
+        """A connection is made now: from here the interval to the next one counts."""
         device.next_connection_at = self.clock.monotonic() + device.limits.connection_interval_s
 
-    async def reserve(self, device: Device, packets: int, *, closing: bool = False) -> Reservation:
+    async def reserve(
+        self, device: Device, packets: int, *, closing: bool = False, zone: str | None = None
+    ) -> Reservation:
         """
-        Wait until `packets` more fit under the caps of device and zone, and set them aside.
-        A close is never refused: silence must be reachable from everywhere.
+        Wait until `packets` more fit under the caps of device and zone, and set them aside. `zone`
+        as in `check`. A close is never refused: silence must be reachable from everywhere.
         """
         if not closing and device.figures.packets + packets > device.budget:
             device.figures.refusals[BudgetSpent.rule] += 1
             raise BudgetSpent(f"the plan granted {device.budget} packets to {device.address}")
-        zone = self._zones[device.zone]
-        async with device.pace:
-            await self._until_fits(device.rate, packets, closing)
-            async with zone.pace:
-                await self._until_fits(zone.rate, packets, closing)
-                return Reservation(device, zone, packets, self.clock.monotonic())
+        place = self._zones[zone or device.zone]
+        with self.waiting(device):
+            async with device.pace:
+                await self._until_fits(device.rate, packets, closing)
+                async with place.pace:
+                    await self._until_fits(place.rate, packets, closing)
+                    return Reservation(device, place, packets, self.clock.monotonic())
 
     async def _until_fits(self, rate: Rate, packets: int, closing: bool) -> None:
         while (wait := rate.wait(packets, self.clock.monotonic())) > 0:

@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 READ_LIMIT = 256 * 1024
 DUPLEX_LIMIT = 4 * 1024 * 1024
+WINDOW_WATCH_S = 0.5
 CLEAR_EVIDENCE = 8 * 1024
 """How much of an encrypted conversation's beginning is kept as bytes."""
 
@@ -179,6 +180,8 @@ class GovernedSession:
         self._slot_held = False
         self._streams: list[socket.socket] = []
         self._deadline = governor.clock.monotonic() + probe.deadline_s
+        self._waited_before = device.waited_s
+        self._worst_s = 0.0
         self._secrets: set[bytes] = set()
         self.exchange_ids: list[str] = []
 
@@ -223,7 +226,17 @@ class GovernedSession:
         await self._governor.sleep(min(seconds, max(self._left(), 0.0)))
 
     def _left(self) -> float:
-        return self._deadline - self._governor.clock.monotonic()
+        """Seconds that this session still has; waiting for our own pacing is not counted."""
+        waited = self._device.waited_s - self._waited_before
+        return self._deadline + waited - self._governor.clock.monotonic()
+
+    def _check(self, worst_case_s: float) -> None:
+        """The gates before a step; they are asked again before each of its packets."""
+        self._worst_s = worst_case_s
+        self._may_go()
+
+    def _may_go(self) -> None:
+        self._governor.check(self._device, self.tier, self._worst_s, zone=self._target.zone)
 
     # --- the sending verb -----------------------------------------------------------------------
 
@@ -242,13 +255,12 @@ class GovernedSession:
             self._judge(request)
             self._secrets |= {request[start:end] for start, end in secrets if start < end}
         deadline_s = self._bounded(deadline_s)
-        self._governor.check(self._device, self.tier, deadline_s)
+        self._check(deadline_s)
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
             if self._wire is None:
                 await self._connect()
-                # Waiting for its turn may have taken a window's rest.
-                self._governor.check(self._device, self.tier, deadline_s)
+                self._check(deadline_s)
             if request is not None:
                 await self._send(request)
             if framer is None:
@@ -280,7 +292,8 @@ class GovernedSession:
 
     async def _take_slot(self) -> None:
         if not self._slot_held:
-            await self._device.slot.acquire()
+            with self._governor.waiting(self._device):
+                await self._device.slot.acquire()
             self._slot_held = True
 
     @asynccontextmanager
@@ -334,7 +347,7 @@ class GovernedSession:
         if self._connections >= self._probe.connections:
             raise ToolBug(f"probe {self._probe.name} wants more connections than it declared")
         self._connections += 1
-        wire = Wire(self._target, self._device, self._governor)
+        wire = Wire(self._target, self._device, self._governor, self._may_go)
         try:
             with ExitStack() as stack:
                 if self._target.transport is Transport.TCP:
@@ -387,7 +400,9 @@ class GovernedSession:
                     resend_at = None
                     assert request is not None  # noqa: S101 - resend_at implies it
                     self._settle()
+                    paused = clock()
                     await self._send(request)  # the one retry, for a lost datagram
+                    end += clock() - paused
                     continue
                 if received and whatever_came:
                     self._answered(label, started, record)
@@ -450,7 +465,7 @@ class GovernedSession:
         if self._wire is not None:
             raise ToolBug("start_tls comes before the first exchange of a connection")
         deadline_s = self._bounded(5.0)
-        self._governor.check(self._device, self.tier, deadline_s)
+        self._check(deadline_s)
         await self._take_slot()
         self._tls_in, self._tls_out = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = tls_context(minimum, maximum).wrap_bio(self._tls_in, self._tls_out)
@@ -458,7 +473,7 @@ class GovernedSession:
         label = "TLS handshake" + (f" up to {maximum}" if maximum else "")
         async with self._intent(label, with_hello) as record:
             await self._connect()
-            self._governor.check(self._device, self.tier, deadline_s)
+            self._check(deadline_s)
             await self._handshake(tls, with_hello, deadline_s, record)
             self._tls = tls
         cipher = tls.cipher()
@@ -530,7 +545,8 @@ class GovernedSession:
         if wire is None:
             return
         try:
-            if tls is not None and wire.connected and not wire.peer_dead:
+            speaks = wire.connected and not wire.peer_dead and not self._governor.halted
+            if tls is not None and speaks:
                 await self._tls_goodbye(tls, wire)
             await wire.close()
         finally:
@@ -564,13 +580,14 @@ class GovernedSession:
 
     @asynccontextmanager
     async def duplex(self) -> AsyncIterator[socket.socket]:
-        self._governor.check(self._device, self.tier, self._bounded(5.0))
+        # A login that a window's end cuts short helps nobody: it must fit as a whole.
+        self._check(self._bounded(self._probe.deadline_s))
         await self._take_slot()
         guard = self._guard = open_guard(self._probe.protocol)
         problem: list[BaseException] = []
         async with self._intent(f"{self._probe.protocol} connection", b"") as record:
             await self._connect()
-            self._governor.check(self._device, self.tier, self._bounded(5.0))
+            self._check(0.0)
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 ours.setblocking(False)
@@ -597,17 +614,18 @@ class GovernedSession:
     async def _pump(
         self, ours: socket.socket, guard: Guard, record: _Record, problem: list[BaseException]
     ) -> None:
-        """Carry bytes both ways until one side ends; the first real trouble is kept."""
-        both = [
+        """Carry bytes both ways until one side or the window ends; the first trouble is kept."""
+        tasks = [
             asyncio.ensure_future(self._outward(ours, guard)),
             asyncio.ensure_future(self._inward(ours, record)),
+            asyncio.ensure_future(self._watch_window()),
         ]
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in both:
+            for task in tasks:
                 task.cancel()
-            for result in await asyncio.gather(*both, return_exceptions=True):
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(result, Withheld | WalkdownError):
                     problem.append(result)
             with suppress(OSError):
@@ -626,17 +644,28 @@ class GovernedSession:
                 if reason := guard.judge(frame, self.tier):
                     self._device.figures.refusals[GuardRefused.rule] += 1
                     raise GuardRefused(f"{self._probe.protocol}: {reason}")
-                self._governor.check(self._device, self.tier, 0.0)
+                self._check(0.0)
                 assert self._wire is not None  # noqa: S101 - open while the pumps run
                 self._wire.settle()
                 await self._wire.send(frame)
+
+    async def _watch_window(self) -> None:
+        """A session in which nothing is sent for a while must not outlast its window."""
+        while True:
+            await self._governor.sleep(WINDOW_WATCH_S)
+            self._check(0.0)
 
     async def _inward(self, ours: socket.socket, record: _Record) -> None:
         loop = asyncio.get_running_loop()
         carried = 0
         while True:
             assert self._wire is not None  # noqa: S101 - open while the pumps run
-            data = await self._wire.receive(self._left())
+            try:
+                data = await self._wire.receive(self._left())
+            except Reset:
+                label = f"{self._probe.protocol} connection"
+                self._governor.note_reset(self._device, self._target.port, label)
+                raise
             if not data:
                 return
             carried += len(data)

@@ -12,7 +12,7 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -27,7 +27,9 @@ CONNECT_S = 2.0
 USER_TIMEOUT_MS = 2000
 RECEIVE_WINDOW = 8 * 1024
 DRAIN_S = 1.5
-DRAIN_BYTES = 64 * 1024
+HALTED_USER_TIMEOUT_MS = 700
+HALTED_DRAIN_S = 0.7
+"""After a halt: the last packet, retransmissions included, leaves within 2 s."""
 
 SYN_PACKETS = 2
 """A connect that is given up after 2 s sends two SYNs (1 s apart)."""
@@ -66,12 +68,20 @@ def _translate(error: OSError, what: str) -> WireError:
 
 
 class Wire:
-    """One connected socket of ours (TCP or UDP) and its count of packets."""
+    """
+    One connected socket of ours (TCP or UDP) and its count of packets.
 
-    def __init__(self, target: Target, device: Device, governor: Governor) -> None:
+    `may_go` is asked when a packet's turn has come, immediately before it leaves: waiting for that
+    turn may have taken the rest of a window. It raises what forbids the packet.
+    """
+
+    def __init__(
+        self, target: Target, device: Device, governor: Governor, may_go: Callable[[], None]
+    ) -> None:
         self._target = target
         self._device = device
         self._governor = governor
+        self._may_go = may_go
         self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ip_address(target.address).version == 6 else socket.AF_INET
         self._stream = target.transport is Transport.TCP
@@ -82,6 +92,7 @@ class Wire:
         self.peer_dead = False
         self.bytes_out = 0
         self.bytes_in = 0
+        self._unanswered = 0
         self._pending: tuple[Reservation, tuple[int, int] | None, int] | None = None
 
     # --- counting -------------------------------------------------------------------------------
@@ -107,7 +118,8 @@ class Wire:
         if self._stream:
             self._set_options()
             await self._governor.may_connect(self._device)
-            reservation = await self._governor.reserve(self._device, SYN_PACKETS)
+            reservation = await self._reserve(SYN_PACKETS)
+            self._governor.note_connect(self._device)
             started = self._governor.clock.monotonic()
             used = 1
             try:
@@ -122,6 +134,19 @@ class Wire:
         else:
             await self._connect(CONNECT_S)  # sends nothing
         self.connected = True
+
+    async def _reserve(self, packets: int, *, closing: bool = False) -> Reservation:
+        """Wait for the turn of these packets, and ask once more whether they may leave."""
+        reservation = await self._governor.reserve(
+            self._device, packets, closing=closing, zone=self._target.zone
+        )
+        if not closing:
+            try:
+                self._may_go()
+            except BaseException:
+                reservation.settle(0, self._governor.clock.monotonic())
+                raise
+        return reservation
 
     def _set_options(self) -> None:
         tcp = socket.IPPROTO_TCP
@@ -171,7 +196,7 @@ class Wire:
             await self._send_piece(piece, count - 1 + SEGMENT_PACKETS, closing)
 
     async def _send_piece(self, data: bytes, reserved: int, closing: bool) -> None:
-        reservation = await self._governor.reserve(self._device, reserved, closing=closing)
+        reservation = await self._reserve(reserved, closing=closing)
         before = self._tcp_info()
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
         try:
@@ -181,6 +206,7 @@ class Wire:
         finally:
             self._pending = (reservation, before, reserved)
         self.bytes_out += len(data)
+        self._unanswered += 1
 
     def _segment_size(self) -> int:
         """What the kernel puts into one segment of this connection."""
@@ -211,31 +237,57 @@ class Wire:
     async def receive(self, timeout_s: float, size: int = 65536) -> bytes:
         """What came (b"" at the peer's end). Raises Silent, Reset, Refused, Halted."""
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
+        silence = f"{what}: no answer within the deadline"
+        if timeout_s <= 0:  # also when more is there: a device that never stops is not listened to
+            raise Silent(silence)
         try:
             data = await self._wait(
-                asyncio.ensure_future(self._loop.sock_recv(self._socket, size)),
-                max(timeout_s, 0.001),
-                f"{what}: no answer within the deadline",
+                asyncio.ensure_future(self._loop.sock_recv(self._socket, size)), timeout_s, silence
             )
         except OSError as error:
             raise _translate(error, what) from error
         self.bytes_in += len(data)
+        self._unanswered -= 1
         return data
 
     # --- end ------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """FIN, bounded drain, close. Never raises, never sends a reset to a live peer."""
-        if not self._stream or not self.connected:
+        if not self._stream:
+            await self._close_datagrams()
+        elif not self.connected:
             self.settle()
             self._socket.close()
-            return
-        self.settle(dead=self.peer_dead)
-        reservation = await self._governor.reserve(self._device, SEGMENT_PACKETS, closing=True)
-        before = self._tcp_info()
+        else:
+            await self._close_stream()
+
+    async def _close_datagrams(self) -> None:
+        """A reply that comes late, or twice, must find a socket: else our kernel sends an ICMP."""
+        self.settle()
         try:
+            if self._unanswered > 0 and not self._governor.halted:
+                await self._drain(DRAIN_S)
+        except OSError:
+            pass
+        finally:
+            self._socket.close()
+
+    async def _close_stream(self) -> None:
+        self.settle(dead=self.peer_dead)
+        # After a halt all connections of a zone close at the same moment: one packet each.
+        halted = self._governor.halted
+        packets = 1 if halted and not self.peer_dead else SEGMENT_PACKETS
+        reservation = await self._reserve(packets, closing=True)
+        before = self._tcp_info()
+        still_sending = False
+        try:
+            if halted and _TCP_USER_TIMEOUT is not None:
+                self._socket.setsockopt(
+                    socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS
+                )
             self._socket.shutdown(socket.SHUT_WR)
-            await self._drain()
+            still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)
         except OSError:
             pass
         finally:
@@ -243,21 +295,40 @@ class Wire:
             used = 1
             if before and after:
                 used += after[0] - before[0]
+            if still_sending or self._unread():
+                # The kernel's answer to bytes that nobody will read any more.
+                self._device.figures.resets_sent += 1
+                used += 1
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False
 
-    async def _drain(self) -> None:
-        end = self._loop.time() + DRAIN_S
-        drained = 0
-        while drained < DRAIN_BYTES and (left := end - self._loop.time()) > 0:
+    def _unread(self) -> bool:
+        """Whether bytes of the peer wait in the socket: closing it now sends a reset."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    async def _drain(self, seconds: float) -> bool:
+        """
+        Read and forget until the peer's end (or the outstanding datagrams), for some time only.
+        True when the peer was still sending when the time was over.
+        """
+        end = self._loop.time() + seconds
+        last = 0.0
+        while (left := end - self._loop.time()) > 0:
             try:
                 data = await asyncio.wait_for(self._loop.sock_recv(self._socket, 65536), left)
             except TimeoutError:
-                return
-            if not data:
-                return
-            drained += len(data)
+                break
+            if self._stream and not data:
+                return False
+            self._unanswered -= 1
+            if not self._stream and self._unanswered <= 0:
+                return False
+            last = self._loop.time()
+        return last > end - seconds / 2
 
 
 def has_route(address: str) -> bool:
