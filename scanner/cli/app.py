@@ -95,11 +95,11 @@ def _internal(bug: Exception) -> None:
 
 
 def out() -> Console:
-    return Console(soft_wrap=False)
+    return Console(soft_wrap=False, emoji=False)  # 2001:db8:100:1 has no picture in it
 
 
 def err() -> Console:
-    return Console(stderr=True)
+    return Console(stderr=True, emoji=False)
 
 
 def _print_json(value: object) -> None:
@@ -229,7 +229,10 @@ def scan(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     repeat_interrupted: Annotated[
         bool,
-        typer.Option("--repeat-interrupted", help="Also ask again what was in flight at a crash."),
+        typer.Option(
+            "--repeat-interrupted",
+            help="As --resume, and ask again what was in flight at the stop.",
+        ),
     ] = False,
     only: Only = None,
     store: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -23,6 +23,7 @@ from scanner.model import (
     Assessment,
     Asset,
     Exchange,
+    Outcome,
     Presence,
     Severity,
     Verdict,
@@ -217,7 +218,7 @@ def _show_findings(console: Console, assessment: Assessment) -> None:
     not_checked = sum(1 for f in assessment.findings if f.verdict is Verdict.NOT_CHECKED)
     counts = ", ".join(f"{by_severity[s]} {s}" for s in Severity if by_severity[s]) or "none"
     console.print(
-        f"[bold]Findings:[/bold] {counts}; {not_checked} questions left unanswered (never a pass)"
+        f"[bold]Findings:[/bold] {counts}; {not_checked} checks could not tell (never a pass)"
     )
 
 
@@ -226,40 +227,55 @@ def _show_safety(console: Console, assessment: Assessment) -> None:
     canaries = [c for d in assessment.safety.devices for c in d.canary]
     console.print(
         f"[bold]Safety:[/bold] {total.connections} connections, at most {total.peak_concurrent} at "
-        f"once per device; {total.packets_counted} packets sent of {total.packets_budget} planned; "
+        f"once per device; {total.packets_counted} packets sent of at most {total.packets_budget}; "
         f"{total.exchanges} exchanges, {total.bytes_out} bytes out, {total.bytes_in} in; "
         f"{total.resets_sent} resets; {sum(assessment.safety.withheld.values())} frames withheld; "
         f"{sum(c.healthy for c in canaries)} of {len(canaries)} canaries healthy"
     )
     if assessment.safety.halted:
         console.print(f"[red]Halted:[/red] {inert(assessment.safety.halted)}")
+    if cut_off := assessment.run.observations.get(Outcome.INTERRUPTED, 0):
+        console.print(
+            f"[yellow]Interrupted:[/yellow] {cut_off} questions were in flight when a scan was "
+            "stopped; they are asked again only with --repeat-interrupted"
+        )
 
 
 def show_inventory(console: Console, assets: Sequence[Asset]) -> None:
-    table = Table(title="Assets", title_justify="left")
-    for column in ("zone", "address", "name", "class", "vendor", "model", "firmware", "serial"):
-        table.add_column(column, overflow="fold")
-    table.add_column("services", overflow="fold")
-    table.add_column("presence", overflow="fold")
-    for asset in assets:
-        identity = asset.identity
-        open_ports = ", ".join(
-            f"{s.protocol}/{s.port}" for s in asset.services if s.outcome == "answered"
-        )
-        address = asset.address or "–"
-        where = f"{address} #{asset.sub_address}" if asset.sub_address else address
-        cells: Iterable[str | None] = (
-            asset.zone, where, asset.name or identity.name, asset.device_class,
-            identity.vendor, identity.model or identity.order_number, identity.firmware,
-            identity.serial, open_ports, asset.presence.replace("_", " "),
-        )  # fmt: skip
-        conflict = " [yellow]*[/yellow]" if asset.conflicts else ""
-        row = [inert(cell) if cell else "" for cell in cells]
-        row[1] += conflict
-        table.add_row(*row)
-    console.print(table)
+    """Zone by zone; the address stands alone, so that it is whole on a narrow terminal too."""
+    for zone in dict.fromkeys(asset.zone for asset in assets):
+        console.print(f"[bold]{inert(zone)}[/bold]", highlight=False)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for asset in assets:
+            if asset.zone == zone:
+                table.add_row(f"  {_where(asset)}", _described(asset))
+        console.print(table)
     if any(asset.conflicts for asset in assets):
         console.print("* sources disagree about this device; the report shows both values")
+
+
+def _where(asset: Asset) -> str:
+    mark = " [yellow]*[/yellow]" if asset.conflicts else ""
+    behind = f" #{inert(asset.sub_address)}" if asset.sub_address else ""
+    return f"{asset.address or '–'}{behind}{mark}"
+
+
+def _described(asset: Asset) -> str:
+    """Who it is on one line, what it offers and how it was found on the next."""
+    identity = asset.identity
+    product = " ".join(filter(None, (identity.vendor, identity.model or identity.order_number)))
+    who = (
+        asset.name or identity.name,
+        asset.device_class,
+        product,
+        identity.firmware and f"firmware {identity.firmware}",
+        identity.serial and f"serial {identity.serial}",
+    )
+    services = [f"{s.protocol}/{s.port}" for s in asset.services if s.outcome is Outcome.ANSWERED]
+    found = (", ".join(dict.fromkeys(services)), asset.presence.replace("_", " "))
+    return "\n".join(" · ".join(inert(one) for one in line if one) for line in (who, found))
 
 
 # --- differences and evidence ------------------------------------------------------------------
