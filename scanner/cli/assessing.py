@@ -305,7 +305,6 @@ def _safety(runs: Sequence[_Run], which: site.Site) -> Safety:
 
 def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
     """assessment.json, report.html and the tables as CSV and JSON, each whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {
         "assessment.json": assess.to_json(assessment),
         "report.html": html.render(assessment),
@@ -314,6 +313,7 @@ def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
         files[f"tables/{name}"] = content
     written = []
     try:
+        out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -332,5 +332,10 @@ def read_assessment(path: Path) -> Assessment:
     file = path / "assessment.json" if path.is_dir() else path
     try:
         return assess.from_json(file.read_bytes())
+    except StoreError as error:
+        raise StoreError(f"{file}: {error}") from error
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        raise UsageError(
+            f"{file}: {error.strerror}\n"
+            "  hint: name the folder given to --out, or an assessment.json"
+        ) from error

@@ -107,7 +107,11 @@ async def scan(
     """
     which = load_site(order.site_file, now=utc_now())
     if problem := windows.authorisation_problem(which, utc_now()):
-        raise UsageError(problem)
+        raise UsageError(
+            f"{which.path}: {problem}\n"
+            "  hint: `authorisation` holds what the plant's owner has signed: reference, owner, "
+            "contact, valid_from and valid_until"
+        )
     plan = make_plan(which, only=order.only, zone=order.zone)
     _refuse_what_cannot_work(which, plan)
     place: str | Path = order.store or order.out / "walkdown.db"
@@ -147,7 +151,13 @@ def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan)
                 f"{place} already holds a run\n"
                 "  hint: go on with it (--resume), or choose another folder (--out)"
             )
-        order.out.mkdir(parents=True, exist_ok=True)
+        try:
+            order.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
+                "  hint: choose another --out"
+            ) from error
         return RunStore.create(place, run=_meta(which, plan), now=utc_now())
     if isinstance(place, Path) and not exists:
         raise UsageError(f"{place}: there is no run to resume\n  hint: leave --resume out")
