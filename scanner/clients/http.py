@@ -14,7 +14,7 @@ Source: RFC 9112 (messages), RFC 9110 section 8.4.1 (content codings), RFC 1952,
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
@@ -113,48 +113,60 @@ class _Parser:
             raise BadReply(f"HTTP: {str(error)[:120]}") from error
 
 
-def reply_framer(method: str) -> Callable[[bytes], int | None]:
+class ReplyReader:
     """
-    A spec.Framer for one reply to one request. It remembers what it has read, so that a reply in
-    many small pieces is parsed once; bytes that do not continue the last ones start it anew.
+    A spec.Framer for one reply to one request, which can also tell what it has read: a reply in
+    many small pieces is parsed once, piece by piece, so that no other device waits for it. Bytes
+    that do not continue the last ones start it anew.
     """
-    parser = _Parser(method)
-    seen = b""
 
-    def framer(data: bytes) -> int | None:
-        nonlocal parser, seen
-        if not data.startswith(seen):
-            parser, seen = _Parser(method), b""
-        if len(data) > len(seen):
-            parser.feed(data[len(seen) :])
-            seen = data
-        return len(data) - parser.behind if parser.ended else None
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._parser = _Parser(method)
+        self._seen = b""
 
-    return framer
+    def __call__(self, data: bytes) -> int | None:
+        self._read(data)
+        return self._length() if self._parser.ended else None
+
+    def _length(self) -> int:
+        return len(self._seen) - self._parser.behind
+
+    def _read(self, data: bytes) -> None:
+        if self._parser.ended and data == self._seen[: self._length()]:
+            return  # the reply without what came behind it
+        if not data.startswith(self._seen):
+            self._parser, self._seen = _Parser(self._method), b""
+        if len(data) > len(self._seen):
+            self._parser.feed(data[len(self._seen) :])
+            self._seen = data
+
+    def reply(self, data: bytes) -> Reply:
+        """
+        All that came before the connection ended. Raises BadReply, also where the head is not
+        whole; a body that is cut off is returned as far as it came.
+        """
+        self._read(data)
+        parser = self._parser
+        complete = parser.ended
+        if not complete and parser.status is not None and not _announces_length(parser.headers):
+            # Nobody announced the end: the close was it, or the deadline. A page that closes its
+            # own outermost element is whole.
+            complete = bytes(parser.body[-4096:]).rstrip().lower().endswith(b"</html>")
+        if parser.status is None:
+            raise BadReply(f"HTTP: no whole response head in {len(data)} bytes")
+        return Reply(
+            status=parser.status,
+            headers=parser.headers,
+            body=bytes(parser.body),
+            complete=complete,
+            length=self._length(),
+        )
 
 
 def decode_reply(data: bytes, method: str) -> Reply:
-    """
-    Parse all that came before the connection ended. Raises BadReply, also where the head is not
-    whole; a body that is cut off is returned as far as it came.
-    """
-    parser = _Parser(method)
-    parser.feed(data)
-    complete = parser.ended
-    length = len(data) - parser.behind
-    if not complete and parser.status is not None and not _announces_length(parser.headers):
-        # Nobody announced the end: the close was it, or the deadline. A page that closes its own
-        # outermost element is whole.
-        complete = bytes(parser.body).rstrip().lower().endswith(b"</html>")
-    if parser.status is None:
-        raise BadReply(f"HTTP: no whole response head in {len(data)} bytes")
-    return Reply(
-        status=parser.status,
-        headers=parser.headers,
-        body=bytes(parser.body),
-        complete=complete,
-        length=length,
-    )
+    """A reply that is there as a whole, as `ReplyReader.reply` tells it. Raises BadReply."""
+    return ReplyReader(method).reply(data)
 
 
 def _announces_length(headers: Sequence[tuple[str, str]]) -> bool:
@@ -232,16 +244,17 @@ class SessionTransport(httpx.AsyncBaseTransport):
         body = await request.aread()
         data = encode_request(request, body)
         secrets: Sequence[bytes] = request.extensions.get(SECRETS, ())
+        reader = ReplyReader(request.method)
         raw = await self._session.exchange(
             data,
-            reply_framer(request.method),
+            reader,
             label=request.extensions.get(LABEL, f"HTTP {request.method}"),
             secrets=secret_spans(data, secrets),
             deadline_s=DEADLINE_S,
             max_reply=MAX_REPLY,
             whatever_came=True,
         )
-        reply = decode_reply(raw, request.method)
+        reply = reader.reply(raw)
         encoding = next((v for n, v in reply.headers if n == "content-encoding"), None)
         plain, whole = decode_body(reply.body, encoding)
         return httpx.Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import time
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,24 @@ from scanner.spec import DefaultCredential, Probe, Secret
 
 Handler = Callable[[bytes], bytes]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+
+
+def test_a_reply_in_a_million_chunks_is_never_parsed_in_one_go() -> None:
+    """The piece read last is all that is parsed at once: other devices' sessions go on."""
+    reader = http.ReplyReader("GET")
+    whole = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 40_000 + b"0\r\n\r\n"
+    for end in range(16_384, len(whole), 16_384):
+        assert reader(whole[:end]) is None
+    length = reader(whole + b"HTTP/1.1")
+    assert length == len(whole)
+
+    began = time.perf_counter()
+    reply = reader.reply(whole)
+
+    assert time.perf_counter() - began < 0.02
+    assert reply.body == b"x" * 40_000
+    assert reply.complete
+    assert reply.length == len(whole)
 
 
 @asynccontextmanager
@@ -219,18 +238,18 @@ def test_a_cut_stream_is_not_whole_and_an_unknown_coding_is_refused() -> None:
 
 def test_a_head_without_an_end_is_refused() -> None:
     with pytest.raises(BadReply):
-        http.reply_framer("GET")(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000)
+        http.ReplyReader("GET")(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000)
 
 
 def test_an_exact_length_and_chunks_end_a_reply() -> None:
     whole = page(b"hello")
     chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     for reply in (whole, chunked):
-        framer = http.reply_framer("GET")
+        framer = http.ReplyReader("GET")
         for end in range(1, len(reply)):
             assert framer(reply[:end]) is None
         assert framer(reply) == len(reply)
-        assert http.reply_framer("GET")(reply + b"HTTP/1.1") == len(reply)
+        assert http.ReplyReader("GET")(reply + b"HTTP/1.1") == len(reply)
         assert http.decode_reply(reply, "GET").body == b"hello"
 
 
@@ -240,7 +259,7 @@ def test_any_bytes_are_framed_and_decoded_or_raise_bad_reply(data: bytes, cut: i
     for reply in (data, OK + data, OK + b"\r\n" + data, OK + b"Transfer-Encoding: chunked\r\n\r\n"
                   + data):  # fmt: skip
         with suppress(BadReply):
-            framer = http.reply_framer("GET")
+            framer = http.ReplyReader("GET")
             framer(reply[:cut])
             length = framer(reply)
             assert length is None or 0 <= length <= len(reply)

@@ -268,7 +268,7 @@ async def test_a_reply_longer_than_we_read_ends_with_fin(governed) -> None:
         with peer:
             try:
                 peer.recv(1024)
-                for _ in range(40):
+                for _ in range(128):
                     peer.sendall(bytes(65536))
                 ended.append("fin" if peer.recv(1) == b"" else "more")
             except OSError as error:
