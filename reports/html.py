@@ -61,6 +61,9 @@ FACTS = 40
 
 TOP_GAPS = 5
 
+REASONS = 3
+"""Reasons named per outcome in the summary."""
+
 OPENING = 120
 """Characters of a long text that stand in a table; the rest unfolds."""
 
@@ -371,13 +374,10 @@ def _not_seen(a: Assessment) -> tuple[str, ...]:
     """What the run did not see, sentence by sentence; empty only where it saw everything."""
     asked = a.run.observations
     said = [
-        f"{_count(asked[outcome], 'question')} {words}"
+        f"{_count(asked[outcome], 'question')} {words}{_reasons(a.observations, outcome)}"
         for outcome, words in UNSEEN.items()
         if asked.get(outcome, 0)
     ]
-    reasons = [f"{reason}: {number}" for reason, number in sorted(a.safety.withheld.items())]
-    if reasons:
-        said.append(f"reasons for withholding: {'; '.join(reasons)}")
     for presence, words in (
         (Presence.DECLARED_AND_SILENT, "declared and silent"),
         (Presence.NOT_VISITED, "declared and not visited"),
@@ -393,6 +393,18 @@ def _not_seen(a: Assessment) -> tuple[str, ...]:
     if unchecked:
         said.append(f"{_count(unchecked, 'check result')} could not be judged")
     return tuple(said)
+
+
+def _reasons(observations: Iterable[Observation], outcome: Outcome) -> str:
+    """The commonest reasons in brackets; silence and closed ports need none."""
+    if outcome in (Outcome.SILENT, Outcome.REFUSED):
+        return ""
+    found = Counter(o.reason for o in observations if o.outcome is outcome and o.reason)
+    common = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    listed = [f"{reason}: {number}" for reason, number in common[:REASONS]]
+    if len(common) > REASONS:
+        listed.append(f"{len(common) - REASONS} more reasons")
+    return f" ({'; '.join(listed)})" if listed else ""
 
 
 def _count(number: int, noun: str) -> str:

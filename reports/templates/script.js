@@ -35,11 +35,18 @@
   for (const table of all("table.sortable")) {
     all("th", table.tHead).forEach((header, column) => {
       if (header.dataset.sort === undefined) return;
-      const button = document.createElement("button");
-      button.type = "button";
+      // Not a <button>: browsers leave those out where a heading is repeated on paper.
+      const button = document.createElement("span");
+      button.setAttribute("role", "button");
+      button.tabIndex = 0;
       button.textContent = header.textContent;
       header.replaceChildren(button);
       button.addEventListener("click", () => sort(table, header, column));
+      button.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        sort(table, header, column);
+      });
     });
   }
 
@@ -133,6 +140,12 @@
       link.setAttribute("aria-expanded", "true");
     });
     link.setAttribute("aria-expanded", "false");
+  }
+  for (const finding of all("#findings details.one")) {
+    finding.querySelector("summary").addEventListener("click", () => {
+      const first = finding.querySelector("a[data-evidence]");
+      if (first && !finding.open && !finding.querySelector(":scope > .inline")) first.click();
+    });
   }
 
   // On paper nothing is folded away.

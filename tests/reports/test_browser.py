@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ addEventListener("load", () => {
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const rows = (table) => all(`#${table} > tbody > tr:not(.more)`);
   const shown = (table) => rows(table).filter((row) => !row.hidden);
-  const press = (table, name) => all(`#${table} thead th button`)
+  const press = (table, name) => all(`#${table} thead th [role=button]`)
     .find((button) => button.textContent === name).click();
   const filter = (section, key, value) => {
     const field = document.querySelector(`#${section} [data-filter="${key}"]`);
@@ -65,7 +66,7 @@ addEventListener("load", () => {
   said.more = document.querySelectorAll("#t-inventory tr.more:not([hidden])").length;
 
   const link = document.querySelector("#findings a[data-evidence]");
-  link.click();
+  link.closest("details").querySelector("summary").click();
   const copy = link.closest("details").querySelector(".inline");
   said.bytes = copy.querySelector(".hex") !== null && copy.querySelectorAll("[id]").length === 0;
   said.expanded = link.getAttribute("aria-expanded");
@@ -99,7 +100,7 @@ def browser() -> str:
     return found
 
 
-def opened(browser: str, folder: Path, document: bytes, anchor: str = "") -> tuple[str, list[str]]:
+def opened(browser: str, folder: Path, document: bytes) -> tuple[str, list[str]]:
     """The page's DOM after its scripts ran, and what it wrote to the console."""
     page = folder / "report.html"
     page.write_bytes(document)
@@ -109,7 +110,7 @@ def opened(browser: str, folder: Path, document: bytes, anchor: str = "") -> tup
             *QUIET,
             f"--user-data-dir={folder / 'profile'}",
             "--dump-dom",
-            page.as_uri() + anchor,
+            page.as_uri(),
         ],
         capture_output=True,
         timeout=100,
@@ -137,7 +138,7 @@ def test_the_browser_has_nothing_to_complain_about(
     dom, console = opened(browser, tmp_path, html.render(plant))
 
     assert console == []
-    assert '<button type="button">Severity</button>' in dom
+    assert '<span role="button" tabindex="0">Severity</span>' in dom
 
 
 def test_the_policy_stops_what_the_report_did_not_bring(
@@ -185,3 +186,51 @@ def test_sorting_filters_evidence_and_paper_work(
         "screen": True,
         "revealed": True,
     }
+
+
+MEASURE = """
+"use strict";
+addEventListener("load", () => {
+  for (const node of document.querySelectorAll("details")) node.open = true;
+  const wide = Array.from(document.querySelectorAll("body *")).filter((node) =>
+    node.getBoundingClientRect().right > innerWidth + 1 && !node.closest(".scroll, .hex, .skip"));
+  const small = Array.from(document.querySelectorAll("body *")).filter((node) =>
+    node.textContent.trim() !== "" && parseFloat(getComputedStyle(node).fontSize) < 10);
+  parent.postMessage(JSON.stringify({
+    window: innerWidth,
+    page: document.documentElement.scrollWidth,
+    wide: wide.slice(0, 5).map((node) => `${node.nodeName} ${node.className}`),
+    small: small.slice(0, 5).map((node) => `${node.nodeName} ${node.className}`),
+  }), "*");
+});
+"""
+
+# Headless windows are at least 500 pixels wide; a frame inside one can be a phone.
+PHONE = b"""<!DOCTYPE html><title>phone</title><script>
+addEventListener("message", (event) => {
+  const out = document.createElement("p");
+  out.id = "said";
+  out.textContent = event.data;
+  document.body.append(out);
+});
+</script><iframe src="inside.html" width="360" height="740" frameborder="0"></iframe>"""
+
+
+def test_a_phone_needs_no_sideways_scrolling_of_the_page(
+    browser: str, plant: Assessment, tmp_path: Path
+) -> None:
+    """With everything unfolded and with names that offer no place to break."""
+    long = replace(
+        plant,
+        site="Harbour" * 20,
+        run=replace(plant.run, reason="R" * 300),
+        assets=tuple(replace(asset, name="N" * 120) for asset in plant.assets),
+    )
+
+    (tmp_path / "inside.html").write_bytes(with_script(html.render(long), MEASURE))
+    dom, console = opened(browser, tmp_path, PHONE)
+
+    assert console == []
+    said = json.loads(dom.split('<p id="said">', 1)[1].split("</p>", 1)[0])
+    assert said.pop("page") <= 360
+    assert said == {"window": 360, "wide": [], "small": []}
