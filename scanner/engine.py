@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,7 +26,13 @@ from scanner.plan import DevicePlan, Plan, PlannedQuestion
 from scanner.session import Evidence, GovernedSession, Grant, outcome_of
 
 WORKERS = 256
-"""Devices under way at once; the caps of their zones decide how fast they go."""
+"""
+Devices under way at once. In a zone no more than its cap of packets in a second: more would wait
+for each other with their connections open, and could not all be closed within a moment.
+"""
+DEVICE_S = 600.0
+DEEP_DEVICE_S = 1200.0
+"""What one device may take, from the read tier up; waiting for our own pacing is not counted."""
 CANARY_PAUSE_S = 5.0
 
 
@@ -87,20 +93,30 @@ class Engine:
     async def run(self) -> None:
         """Ask everything that is not finished. Returns when all is done or nothing more may be."""
         self._tell("asking")
-        waiting = iter(self._plan.devices)
+        seats = asyncio.Semaphore(WORKERS)
 
-        async def worker() -> None:
+        async def worker(waiting: Iterator[DevicePlan]) -> None:
             for device in waiting:
-                await self._device(device)
+                async with seats:
+                    await self._device(device)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(WORKERS, len(self._plan.devices))):
-                    group.create_task(worker())
+                for devices in self._by_zone():
+                    waiting = iter(devices)
+                    at_once = min(WORKERS, devices[0].zone_cap or WORKERS)
+                    for _ in range(min(at_once, len(devices))):
+                        group.create_task(worker(waiting))
         except BaseExceptionGroup as several:
             # A store that cannot write ends everything: nothing leaves unrecorded.
             raise several.exceptions[0] from several
         self._tell("done" if not self._governor.halted else "stopped")
+
+    def _by_zone(self) -> tuple[tuple[DevicePlan, ...], ...]:
+        zones: dict[str, list[DevicePlan]] = {}
+        for device in self._plan.devices:
+            zones.setdefault(device.zone, []).append(device)
+        return tuple(tuple(devices) for devices in zones.values())
 
     # --- one device -----------------------------------------------------------------------------
 
@@ -150,6 +166,7 @@ class Engine:
     async def _ask(self, visit: _Visit, question: PlannedQuestion, grant: Grant) -> None:
         started = self._governor.clock.wall()
         session = self._session(visit, question, question.key, grant)
+        began = self._busy(visit.device)
         facts: tuple[Fact, ...] = ()
         outcome, reason = Outcome.ANSWERED, ""
         try:
@@ -168,6 +185,7 @@ class Engine:
             reason = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
         finally:
             await session.finish()
+            visit.busy_s += self._busy(visit.device) - began
         unasked = outcome in (Outcome.INTERRUPTED, Outcome.WITHHELD) and (
             self._governor.halted or visit.plan.zone in self.closed_zones
         )
@@ -178,6 +196,10 @@ class Engine:
         await self._keep(
             visit, question, outcome, reason, facts, tuple(session.exchange_ids), started
         )
+
+    def _busy(self, device: Device) -> float:
+        """A clock that stands still while our own pacing keeps this device waiting."""
+        return self._governor.clock.monotonic() - device.waited_s
 
     def _session(
         self, visit: _Visit, question: PlannedQuestion, key: str, grant: Grant
@@ -248,6 +270,9 @@ class Engine:
             self._tell(last=f"{visit.device.address} canary not sent: {refusal}")
         except WalkdownError as error:
             self._governor.note_canary(visit.device, False, f"{why}; then {error}")
+        except Exception as error:  # as in _ask: what cannot be read is no healthy answer
+            what = f"{why}; then an answer that our decoder broke on ({type(error).__name__})"
+            self._governor.note_canary(visit.device, False, what)
         else:
             self._governor.note_canary(visit.device, True, why)
         finally:
@@ -269,6 +294,7 @@ class _Visit:
         self.unreachable: set[str] = set()
         self.first_answered: PlannedQuestion | None = None
         self.went_deep = False
+        self.busy_s = 0.0
         self._outcomes: dict[tuple[Target, str, Tier], Outcome] = {}
 
     def note(self, observation: Observation) -> None:
@@ -325,6 +351,9 @@ class _Visit:
         if self.device.health.stopped:
             return self.device.health.stopped
         policy = self.plan.policy
+        granted = DEEP_DEVICE_S if policy.tier.allows(Tier.READ) else DEVICE_S
+        if self.busy_s >= granted:
+            return f"this device has had its {granted / 60:.0f} minutes"
         listed = policy.asset is not None and policy.asset.probes is not None
         if (
             not question.probe.for_controllers

@@ -277,6 +277,100 @@ async def test_a_failed_canary_leaves_the_device_alone(tmp_path: Path) -> None:
     assert "left alone" in journal.kept[-1].reason
 
 
+async def test_a_canary_that_breaks_our_decoder_costs_the_device_and_not_the_scan(
+    tmp_path: Path,
+) -> None:
+    calls: list[int] = []
+
+    async def breaks(session) -> tuple[Fact, ...]:
+        calls.append(1)
+        if len(calls) > 1:
+            raise IndexError("beyond the reply")
+        return ()
+
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "a slow reply"
+        return ()
+
+    journal, _, governor = await scan(
+        tmp_path,
+        (probe("modbus", breaks), probe("s7", distressing), probe("ssh", answering())),
+    )
+
+    assert [o.outcome for o in journal.kept][-1] is Outcome.WITHHELD
+    (canary,) = governor.devices()[0].health.canaries
+    assert not canary.healthy
+
+
+async def test_a_device_that_keeps_us_busy_is_left_after_its_minutes(tmp_path: Path) -> None:
+    now = [0.0]
+    governor = Governor(
+        Clock(monotonic=lambda: now[0], wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
+        lambda zone, at: Permission(allowed=True, until=None, reason=""),
+    )
+
+    async def drips(session) -> tuple[Fact, ...]:
+        now[0] += 400.0
+        return ()
+
+    async def paced(session) -> tuple[Fact, ...]:
+        session._device.waited_s += 400.0
+        now[0] += 400.0
+        return ()
+
+    journal, *_ = await scan(
+        tmp_path,
+        (
+            probe("modbus", drips),
+            probe("s7", paced),
+            probe("http", drips),
+            probe("ssh", drips),
+        ),
+        governor=governor,
+    )
+
+    assert [o.outcome for o in journal.kept] == [Outcome.ANSWERED] * 3 + [Outcome.WITHHELD]
+    assert "10 minutes" in journal.kept[-1].reason
+
+
+async def test_no_more_devices_of_a_zone_are_under_way_than_its_cap_of_packets(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "site: Test\nzones:\n"
+        "  - {id: z, networks: [127.30.7.0/26], sl_t: 1, profile: fragile}\n"
+        "  - {id: y, networks: [127.30.8.0/26], sl_t: 1, profile: fragile}\n"
+    )
+    under_way: dict[str, int] = {"z": 0, "y": 0}
+    most = dict(under_way)
+
+    async def slow(session) -> tuple[Fact, ...]:
+        zone = session.target.zone
+        under_way[zone] += 1
+        most[zone] = max(most[zone], under_way[zone])
+        await asyncio.sleep(0.01)
+        under_way[zone] -= 1
+        return ()
+
+    journal = Journal()
+    governor = Governor(
+        Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
+        lambda zone, now: Permission(allowed=True, until=None, reason=""),
+    )
+    with ThreadPoolExecutor(1) as executor:
+        await Engine(
+            plan=build(site.load(path), (probe("modbus", slow),)),
+            governor=governor,
+            journal=journal,
+            lend=lambda *_: Grant(attempts=NoAttempts(), fingerprint_key=bytes(32)),
+            executor=executor,
+        ).run()
+
+    assert most == {"z": 20, "y": 20}
+    assert len(journal.kept) == 124
+
+
 async def test_read_sessions_are_followed_by_a_canary(tmp_path: Path) -> None:
     deep = probe("modbus", answering(), tier=Tier.READ)
 
