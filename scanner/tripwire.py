@@ -21,8 +21,28 @@ from scanner.errors import ToolBug
 
 _NETWORK: Final = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _PROCESS: Final = frozenset(
-    {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"}
+    {
+        "subprocess.Popen",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.fork",
+        "os.forkpty",
+        "os.startfile",
+        "pty.spawn",
+    }
 )
+_LOOK_UPS: Final = frozenset(
+    {
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.getnameinfo",
+    }
+)
+_REVERSED: Final = frozenset({"socket.gethostbyaddr", "socket.getnameinfo"})
+"""Of those, the ones that ask a name server even when they are given a number."""
 
 
 class TripwireHit(ToolBug):
@@ -68,7 +88,7 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
     elif event in _PROCESS:
         if not _state.processes:
             _refuse(f"{event} of {args[0]!r:.80}")
-    elif event == "socket.getaddrinfo" and not _is_numeric(args[0]):
+    elif event in _LOOK_UPS and (event in _REVERSED or not _is_numeric(args[0])):
         _refuse("name look-up: Walkdown asks no name server")
 
 

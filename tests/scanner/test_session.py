@@ -431,6 +431,21 @@ async def test_the_tripwire_lets_the_session_through_and_nobody_else(governed) -
     assert device.connections == 1
 
 
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda: socket.gethostbyname("plc.example"),
+        lambda: socket.gethostbyname_ex("plc.example"),
+        lambda: socket.gethostbyaddr("192.0.2.1"),
+        lambda: socket.getnameinfo(("192.0.2.1", 80), 0),
+        lambda: socket.getfqdn("192.0.2.1"),
+    ],
+)
+def test_no_way_of_asking_a_name_server_gets_through(look_up: Callable[[], object]) -> None:
+    with tripwire.armed(), pytest.raises(tripwire.TripwireHit):
+        look_up()
+
+
 def test_the_tripwire_refuses_names_datagrams_and_processes() -> None:
     with tripwire.armed(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         with pytest.raises(tripwire.TripwireHit):
