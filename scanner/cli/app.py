@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -190,6 +191,7 @@ def _plan_json(made: object) -> dict[str, object]:
                 "profile": device.profile.name,
                 "tier": device.policy.tier,
                 "packets": device.budget,
+                "canaries": device.canaries,
                 "questions": [
                     {
                         "address": q.target.address,
@@ -452,10 +454,18 @@ def evidence_verify(run: Run) -> None:
 
 
 def _asset(text: str | None) -> tuple[str | None, str | None]:
+    from scanner.errors import UsageError
+
     if text is None:
         return None, None
-    zone, separator, address = text.partition("/")
-    return (zone, address.partition("#")[0]) if separator else (None, text.partition("#")[0])
+    zone, separator, rest = text.rpartition("/")
+    try:
+        return zone if separator else None, str(ip_address(rest.partition("#")[0]))
+    except ValueError:
+        raise UsageError(
+            f"--asset {text}: no IP address in it\n"
+            "  hint: as in 10.1.0.12 or control/10.1.0.12; walkdown inventory lists them"
+        ) from None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -28,12 +28,13 @@ from scanner.model import (
     Severity,
     Verdict,
 )
-from scanner.plan import Plan
+from scanner.plan import DevicePlan, Plan
 from scanner.schedule import Job, Schedule
 
 SEEN = frozenset(
     {Presence.DECLARED_AND_SEEN, Presence.SEEN_AND_UNDECLARED, Presence.IDENTITY_DIFFERS}
 )
+NOT_REACHED = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.GARBLED}
 PLAIN_LINE_S = 5.0
 
 
@@ -100,44 +101,34 @@ def duration(span: timedelta) -> str:
 
 def show_plan(console: Console, plan: Plan, *, full: bool) -> None:
     """Every request per device, the packet budget, the traces, the time it takes."""
-    declared = [device for device in plan.devices if device.declared]
-    others = [device for device in plan.devices if not device.declared]
-    for device in declared if not full else plan.devices:
-        name = f" {inert(device.name)}" if device.name else ""
-        where = ", ".join(device.addresses)
-        console.print(
-            f"[bold]{where}[/bold]{name} · zone {inert(device.zone)} · "
-            f"profile {device.profile.name} · tier {device.policy.tier} · "
-            f"at most {device.budget} packets"
-        )
-        for question in device.questions:
-            target = question.target
-            only = f" [dim](only if {question.only_if})[/dim]" if question.only_if else ""
-            console.print(
-                f"  {target.transport}/{target.port} {question.service} "
-                f"({question.probe.tier}), {question.usual} to {question.worst} packets{only}"
+    alike: dict[object, list[DevicePlan]] = {}
+    for device in plan.devices:
+        if device.declared or full:
+            name = f" {inert(device.name)}" if device.name else ""
+            console.print(f"[bold]{', '.join(device.addresses)}[/bold]{name}{_limits(device)}")
+            _show_questions(console, device)
+        else:
+            asked = tuple(
+                (q.target.transport, q.target.port, q.probe.name, q.probe.tier)
+                for q in device.questions
             )
-            for asked in question.probe.questions:
-                times = f" up to {asked.at_most} times" if asked.at_most > 1 else ""
-                sample = f"  {asked.sample.hex(' ')}" if asked.sample else ""
-                console.print(
-                    f"    {inert(asked.label)}{times}[dim]{sample}[/dim]", highlight=False
-                )
-    if others and not full:
-        ports = ", ".join(f"{q.target.transport}/{q.target.port}" for q in others[0].questions)
+            alike.setdefault((device.zone, device.profile, asked), []).append(device)
+    for devices in alike.values():
         console.print(
-            f"[bold]{len(others)} other addresses[/bold]: each is asked on its identify ports "
-            f"({ports}) until it turns out to be empty; --full lists them"
+            f"[bold]others: {_addresses(len(devices))}[/bold]{_limits(devices[0])} each; "
+            "--full lists them"
         )
+        _show_questions(console, devices[0])
     for words in plan.skipped:
         console.print(f"not asked: {inert(words)}")
     _show_traces(console, plan)
     likely, longest = plan.duration()
+    empty = plan.empty_address_cost()
     console.print(
-        f"\n[bold]{len(plan.devices)} addresses, {plan.questions} questions, "
+        f"\n[bold]{_addresses(len(plan.devices))}, {plan.questions} questions, "
         f"at most {plan.budget} packets.[/bold] "
-        f"Likely {duration(likely)}, at the very longest {duration(longest)}; "
-        f"an empty address costs {duration(plan.empty_address_cost())}."
+        f"Likely {duration(likely)}, at the very longest {duration(longest)}"
+        + (f"; an empty address costs {duration(empty)}." if empty else ".")
     )
     for words in plan.site.loosenings():
         console.print(f"[yellow]loosened:[/yellow] {inert(words)}")
@@ -146,6 +137,46 @@ def show_plan(console: Console, plan: Plan, *, full: bool) -> None:
             "[yellow]note:[/yellow] all addresses are loopback; a port forwarded there is still "
             "a real device, so pacing stays as the profile says"
         )
+
+
+def _addresses(count: int) -> str:
+    return f"{count} address{'' if count == 1 else 'es'}"
+
+
+def _limits(device: DevicePlan) -> str:
+    return (
+        f" · zone {inert(device.zone)} · profile {device.profile.name} · "
+        f"tier {device.policy.tier} · at most {device.budget} packets"
+    )
+
+
+def _show_questions(console: Console, device: DevicePlan) -> None:
+    for question in device.questions:
+        target = question.target
+        only = f" [dim](only if {question.only_if})[/dim]" if question.only_if else ""
+        console.print(
+            f"  {target.transport}/{target.port} {question.service} "
+            f"({question.probe.tier}), {question.usual} to {question.worst} packets{only}"
+        )
+        for asked in question.probe.questions:
+            times = f" up to {asked.at_most} times" if asked.at_most > 1 else ""
+            sample = f"  {_sample(asked.sample)}" if asked.sample else ""
+            console.print(
+                f"    {inert(asked.label)}{times}[dim]{sample}[/dim]",
+                highlight=False,
+                soft_wrap=True,
+            )
+    times = "once" if device.canaries == 1 else f"up to {device.canaries} times"
+    console.print(
+        f"  after signs of distress{', and at the end' if device.canaries > 1 else ''}: "
+        f"the first question that was answered, {times} more (canary)"
+    )
+
+
+def _sample(sample: bytes) -> str:
+    """The frame; words stand for what a library encrypts, so their bytes would mislead."""
+    words = all(32 <= byte < 127 for byte in sample)
+    return f"'{escape(sample.decode())}', encrypted" if words else sample.hex(" ")
 
 
 def _show_traces(console: Console, plan: Plan) -> None:
@@ -331,7 +362,14 @@ def show_exchanges(console: Console, exchanges: Sequence[Exchange]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        for arrow, data in (("→", exchange.request), ("←", exchange.reply)):
+        # An intent is written before the connection is there: a refused one carried nothing.
+        unsent = (
+            exchange.outcome in NOT_REACHED
+            and exchange.finished_at is not None
+            and not exchange.wire_bytes_out
+        )
+        out = "not sent:" if unsent else "→"
+        for arrow, data in ((out, exchange.request), ("←", exchange.reply)):
             if data:
                 console.print(
                     f"  {arrow} {len(data):>5} B  {_hex(data)}", highlight=False, soft_wrap=True

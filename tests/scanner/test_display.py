@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
-from scanner.cli.app import out
-from scanner.cli.display import show_inventory
+import pytest
+from rich.console import Console
+
+from scanner import site
+from scanner.cli.app import _asset, out
+from scanner.cli.display import show_exchanges, show_inventory, show_plan
+from scanner.cli.scanning import make_plan
+from scanner.errors import UsageError
 from scanner.model import (
     Asset,
     Conflict,
     DeviceClass,
+    Exchange,
     Identity,
     Outcome,
     Presence,
     Service,
+    Target,
+    Tier,
     Transport,
 )
 
@@ -40,11 +52,15 @@ def asset(address: str, **given: object) -> Asset:
 
 
 def shown(*assets: Asset) -> list[str]:
+    return printed(lambda console: show_inventory(console, assets))
+
+
+def printed(show: Callable[[Console], None]) -> list[str]:
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
         console = out()
         console.width = 80
-        show_inventory(console, assets)
+        show(console)
     return [line.rstrip() for line in written.getvalue().splitlines()]
 
 
@@ -76,3 +92,89 @@ def test_what_nobody_told_takes_no_room_and_conflicts_are_marked() -> None:
     assert "10.0.0.1 #slot 3 *" in said
     assert "[red]\\x1b[2J · plc" in said
     assert "sources disagree" in said
+
+
+# --- the plan ----------------------------------------------------------------------------------
+
+SITE = """
+site: Test
+zones:
+  - {id: dmz, networks: [127.30.8.0/29], sl_t: 1, tier: read, profile: lab}
+  - id: control
+    networks: [127.30.9.0/29]
+    sl_t: 1
+    profile: lab
+    assets:
+      - {name: PLC-1, address: 127.30.9.1}
+"""
+
+
+def test_a_plan_without_declared_devices_lists_every_request_too(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SITE)
+    plan = make_plan(site.load(tmp_path / "site.yaml"))
+
+    said = printed(lambda console: show_plan(console, plan, full=False))
+
+    heads = [line for line in said if " · zone " in line]
+    assert [head.split(" · ")[:2] for head in heads] == [
+        ["127.30.9.1 PLC-1", "zone control"],
+        ["others: 6 addresses", "zone dmz"],
+        ["others: 5 addresses", "zone control"],
+    ]
+    text = " ".join(" ".join(said).split())
+    for device in plan.devices:
+        for question in device.questions:
+            for asked in question.probe.questions:
+                assert asked.label in text
+    frame = "63 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
+    assert any(line.endswith(frame) for line in said), "frames stay on one line"
+    assert "'auth none', encrypted" in text
+    assert text.count("once more (canary)") == 2  # identify only
+    assert text.count("up to 2 times more (canary)") == 1
+
+
+# --- what was sent -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "out_on_wire", "ended", "words"),
+    [
+        (Outcome.ANSWERED, 4, True, "→     4 B"),
+        (Outcome.ANSWERED, 0, True, "→     4 B"),  # inside a connection that a library encrypts
+        (Outcome.REFUSED, 0, True, "not sent:     4 B"),
+        (Outcome.SILENT, 4, True, "→     4 B"),
+        (Outcome.INTERRUPTED, 0, False, "→     4 B"),  # killed: nobody knows, so it may have been
+    ],
+)
+def test_what_met_no_connection_is_not_shown_as_sent(
+    outcome: Outcome, out_on_wire: int, ended: bool, words: str
+) -> None:
+    noon = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+    target = Target(zone="control", address="10.0.0.1", port=502, transport=Transport.TCP)
+    exchange = Exchange(
+        id="x1", target=target, probe="modbus", tier=Tier.IDENTIFY, label="ask", sent_at=noon,
+        finished_at=noon if ended else None, outcome=outcome, reason="", request=b"\0\1\2\3",
+        reply=b"", wire_bytes_out=out_on_wire, wire_bytes_in=0, sha256="",
+    )  # fmt: skip
+
+    said = printed(lambda console: show_exchanges(console, [exchange]))
+
+    assert said[1].startswith(f"  {words}  00 01 02 03")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10.1.0.12", (None, "10.1.0.12")),
+        ("control/10.1.0.12", ("control", "10.1.0.12")),
+        ("10.1.0.12#slot 3", (None, "10.1.0.12")),
+        ("2001:DB8::1", (None, "2001:db8::1")),
+    ],
+)
+def test_an_asset_is_named_by_its_address(text: str, expected: tuple[str | None, str]) -> None:
+    assert _asset(text) == expected
+
+
+def test_a_name_instead_of_an_address_is_answered_with_a_hint() -> None:
+    with pytest.raises(UsageError, match=r"(?s)FW-1: no IP address.*walkdown inventory"):
+        _asset("FW-1")
