@@ -322,7 +322,7 @@ def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise StoreError(
             f"{out}: the report cannot be written ({error.strerror});"
-            " the run itself is kept: free some space, then `walkdown report`"
+            " the run itself is kept: free some space, then `walkdown assess`"
         ) from error
     return tuple(written)
 
