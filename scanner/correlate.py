@@ -418,11 +418,16 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
     )
 
 
-def _preference(told: tuple[DeviceIdentity, Observation]) -> tuple[int, int, datetime, str]:
+def _preference(
+    told: tuple[DeviceIdentity, Observation],
+) -> tuple[int, int, str, int, datetime, str]:
+    """Never by time first: a scan that was broken off and resumed shows what a whole one shows."""
     fact, observation = told
     return (
         BASES.index(fact.basis),
         -observation.tier.rank,
+        observation.protocol,
+        observation.port,
         observation.finished_at,
         observation.id,
     )

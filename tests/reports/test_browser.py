@@ -118,7 +118,9 @@ def opened(browser: str, folder: Path, document: bytes) -> tuple[str, list[str]]
         env={**os.environ, "HOME": str(folder)},
     )
     console = [
-        line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line
+        line
+        for line in done.stderr.decode(errors="replace").splitlines()
+        if "CONSOLE" in line and "source: chrome://" not in line  # its own pages, without a network
     ]
     return done.stdout.decode(), console
 

@@ -249,7 +249,19 @@ def test_a_field_made_for_the_purpose_beats_a_table_beats_text() -> None:
     assert conflict.values == (("Proto", "o3"), ("Table", "o2"), ("Text", "o1"))
 
 
-def test_the_deeper_tier_beats_the_gentler_then_the_older_beats_the_newer() -> None:
+def test_the_order_of_the_answers_does_not_decide_which_value_is_shown() -> None:
+    early, late = START, START + timedelta(hours=1)
+    for first, second in ((early, late), (late, early)):
+        found = one(
+            [
+                told("o1", firmware="1.004", at=first, port=502),
+                told("o2", firmware="01.04.02", at=second, port=503),
+            ]
+        )
+        assert found.identity.firmware == "1.004"
+
+
+def test_the_deeper_tier_beats_the_gentler() -> None:
     found = one(
         [
             told("o1", model="A", firmware="1", at=START),
