@@ -285,7 +285,7 @@ def test_a_longer_value_that_says_the_same_and_more_wins_without_conflict() -> N
 
 
 def test_case_blanks_and_nuls_make_no_conflict() -> None:
-    found = one([told("o1", vendor="Siemens"), told("o2", vendor="SIEMENS \0\0", port=80)])
+    found = one([told("o1", vendor="Siemens"), told("o2", vendor="SIEMENS \0\0", port=503)])
     assert found.identity.vendor == "Siemens"
     assert found.conflicts == ()
 
