@@ -792,7 +792,8 @@ def _adapter() -> TypeAdapter[Assessment]:
 
 
 def to_json(assessment: Assessment) -> bytes:
-    return _adapter().dump_json(assessment, indent=1)
+    """Pure ASCII: what a device sent stays inert when the file is shown in a terminal."""
+    return _adapter().dump_json(assessment, indent=1, ensure_ascii=True)
 
 
 def from_json(document: bytes) -> Assessment:

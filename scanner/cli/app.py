@@ -104,7 +104,12 @@ def err() -> Console:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    _write(json.dumps(value, indent=2, default=str).encode())
+
+
+def _write(document: bytes) -> None:
+    """JSON in pure ASCII, so that text from devices stays inert in a terminal too."""
+    sys.stdout.write(document.decode("ascii") + "\n")
 
 
 @app.callback(invoke_without_command=True)
@@ -385,7 +390,8 @@ def inventory(
     assessment = assessing.read_assessment(run)
     assets = tuple(a for a in assessment.assets if zone is None or a.zone == zone)
     if as_json:
-        sys.stdout.write(TypeAdapter(tuple[Asset, ...]).dump_json(assets, indent=2).decode() + "\n")
+        adapter = TypeAdapter(tuple[Asset, ...])
+        _write(adapter.dump_json(assets, indent=2, ensure_ascii=True))
     elif as_csv:
         sys.stdout.write(tables.inventory_csv(assets))
     else:
@@ -428,7 +434,7 @@ def evidence_show(
         )
     if as_json:
         adapter = TypeAdapter(tuple[Exchange, ...])
-        sys.stdout.write(adapter.dump_json(found, indent=2).decode() + "\n")
+        _write(adapter.dump_json(found, indent=2, ensure_ascii=True))
     else:
         display.show_exchanges(out(), found)
 

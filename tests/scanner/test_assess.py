@@ -877,6 +877,16 @@ def test_the_document_survives_the_way_through_json() -> None:
     assert from_json(to_json(whole())) == whole()
 
 
+def test_the_document_is_ascii_whatever_a_device_sent() -> None:
+    hostile = replace(whole(), site="\u202e\x85\x1b[2J Größe")
+
+    document = to_json(hostile)
+
+    assert document.isascii()
+    assert b"\x1b" not in document
+    assert from_json(document) == hostile
+
+
 def test_bytes_are_hex_in_json() -> None:
     document = json.loads(to_json(whole()))
     assert document["exchanges"][0]["request"] == "00474554"
