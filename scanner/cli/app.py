@@ -4,8 +4,10 @@ by a safety rule or the window; 4 internal error; 130 after Ctrl-C."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import shlex
 import sys
 import traceback
 from datetime import datetime
@@ -17,9 +19,21 @@ import typer
 from rich.console import Console
 
 from scanner import __version__
-from scanner.errors import ToolBug, WalkdownError
+from scanner.errors import ToolBug, UsageError, WalkdownError
 
 USAGE, GAPS, HALTED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 130
+
+OF_THE_MACHINE = {
+    errno.ENOSPC: "free some space, or write elsewhere",
+    errno.EDQUOT: "free some space, or write elsewhere",
+    errno.EROFS: "the place is read-only; write elsewhere",
+    errno.EACCES: "you may not read or write there; mend the permissions, or name another place",
+    errno.EPERM: "you may not read or write there; mend the permissions, or name another place",
+    errno.ENOENT: "make the folder first, or name another place",
+    errno.ENOTDIR: "part of the path is a file; name another place",
+    errno.EISDIR: "it is a folder; name a file",
+}
+"""Errors of files that are nobody's bug, and what to do about them."""
 
 app = typer.Typer(
     name="walkdown",
@@ -72,6 +86,14 @@ def run() -> None:
     except WalkdownError as error:
         _say(error)
         code = USAGE
+    except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            where = error.filename or "the output"
+            _say(UsageError(f"{where}: {error.strerror}\n  hint: {OF_THE_MACHINE[error.errno]}"))
+            code = USAGE
+        else:
+            _internal(error)
+            code = INTERNAL
     except Exception as bug:
         _internal(bug)
         code = INTERNAL
@@ -95,21 +117,33 @@ def _internal(bug: Exception) -> None:
         traceback.print_exception(bug)
 
 
+class _Terminal(Console):
+    """A reader that goes away (`| head`) ends the words, never the scan or its exit code."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def out() -> Console:
-    return Console(soft_wrap=False, emoji=False)  # 2001:db8:100:1 has no picture in it
+    return _Terminal(soft_wrap=False, emoji=False)  # 2001:db8:100:1 has no picture in it
 
 
 def err() -> Console:
-    return Console(stderr=True, emoji=False)
+    return _Terminal(stderr=True, emoji=False)
 
 
 def _print_json(value: object) -> None:
-    _write(json.dumps(value, indent=2, default=str).encode())
+    _write(json.dumps(value, indent=2, default=_plain).encode())
 
 
 def _write(document: bytes) -> None:
     """JSON in pure ASCII, so that text from devices stays inert in a terminal too."""
     sys.stdout.write(document.decode("ascii") + "\n")
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 @app.callback(invoke_without_command=True)
@@ -138,7 +172,6 @@ def init(
 ) -> None:
     """Write a commented site file for your own plant."""
     from scanner import initsite
-    from scanner.errors import UsageError
 
     text = initsite.render(cidr, zone, site=site, file=str(output))
     if str(output) == "-":
@@ -253,7 +286,6 @@ def scan(
 ) -> None:
     """Scan a site inside its authorised window, then assess and report."""
     from scanner.cli import assessing, display, scanning
-    from scanner.errors import UsageError
 
     bar = _severity(fail_on)
     folder = output or Path(f"run-{_now():%Y%m%d-%H%M%S}")
@@ -276,7 +308,11 @@ def scan(
     else:
         display.show_summary(out(), assessment)
         out().print(f"\nReport: {folder / 'report.html'}", markup=False)
-    _end_of_scan(end, f"walkdown scan {site_file} --out {folder} --resume")
+    again = ["walkdown", "scan", str(site_file), "--out", str(folder), "--resume"]
+    again += [part for address in only or () for part in ("--only", address)]
+    if store is not None:
+        again += ["--store", "URL"]  # as it was given; it may hold a password
+    _end_of_scan(end, shlex.join(again))
     _fail_on(assessment, bar)
 
 
@@ -296,7 +332,6 @@ def _end_of_scan(end: object, resume: str) -> None:
 
 
 def _severity(text: str | None) -> int | None:
-    from scanner.errors import UsageError
     from scanner.model import Severity
 
     if text is None:
@@ -325,7 +360,6 @@ def assess(
 ) -> None:
     """Judge runs again, merged, with today's checks and attestations. Sends nothing."""
     from scanner.cli import assessing, display
-    from scanner.errors import UsageError
 
     bar = _severity(fail_on)
     places = [assessing.place_of(one) for one in runs]
@@ -460,8 +494,6 @@ def evidence_verify(run: Run) -> None:
 
 
 def _asset(text: str | None) -> tuple[str | None, str | None]:
-    from scanner.errors import UsageError
-
     if text is None:
         return None, None
     zone, separator, rest = text.rpartition("/")
@@ -475,8 +507,6 @@ def _asset(text: str | None) -> tuple[str | None, str | None]:
 
 
 def _moment(text: str | None) -> datetime | None:
-    from scanner.errors import UsageError
-
     if text is None:
         return None
     try:

@@ -337,7 +337,10 @@ def total_figures(devices: tuple[SafetyFigures, ...]) -> SafetyFigures:
 
 @contextmanager
 def _stopping_on_signals(governor: Governor, wanted: bool) -> Iterator[None]:
-    """Ctrl-C and SIGTERM drain: what is open is closed in order, what is known is kept."""
+    """
+    Ctrl-C, SIGTERM and a closed terminal drain: what is open is closed in order, what is known is
+    kept.
+    """
     if not wanted:
         yield
         return
@@ -347,6 +350,9 @@ def _stopping_on_signals(governor: Governor, wanted: bool) -> Iterator[None]:
         governor.halt(f"stopped by {name}", rule="stop")
 
     names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    hangup = getattr(signal, "SIGHUP", None)  # a lost connection to the laptop; Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup
+        names[hangup] = "the end of its terminal"
     previous = {}
     for number, name in names.items():
         try:

@@ -1,0 +1,104 @@
+"""How a command ends when the machine or the person in front of it does not play along."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scanner.cli import app, scanning
+from scanner.governor import Clock, Governor
+from scanner.windows import Permission
+
+
+def governor() -> Governor:
+    return Governor(
+        Clock(monotonic=time.monotonic, wall=lambda: datetime.now(UTC), sleep=asyncio.sleep),
+        lambda zone, now: Permission(allowed=True, until=None, reason=""),
+    )
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """Whatever a test does about SIGHUP is undone."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("SIGTERM", "SIGTERM"), ("SIGHUP", "the end of its terminal")]
+)
+async def test_a_signal_ends_a_scan_in_order(hangup: None, name: str, words: str) -> None:
+    stopped = governor()
+    with scanning._stopping_on_signals(stopped, True):
+        os.kill(os.getpid(), signal.Signals[name])
+        await asyncio.wait_for(stopped.until_halted(), 5)
+
+    assert (stopped.halt_reason, stopped.halt_rule) == (f"stopped by {words}", "stop")
+
+
+async def test_a_scan_under_nohup_outlives_its_terminal(hangup: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    running = governor()
+    with scanning._stopping_on_signals(running, True):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+
+    assert not running.halted
+
+
+def test_a_reader_that_goes_away_ends_the_words_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        console = app.err()
+        for _ in range(3):
+            console.print("10 devices found")
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["walkdown", *words])
+    with pytest.raises(SystemExit) as end:
+        app.run()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [
+        ("missing/site.yaml", "make the folder first"),
+        ("file/site.yaml", "part of the path is a file"),
+        ("full", "free some space"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_no_bug_of_ours(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    hint: str,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "full").symlink_to("/dev/full")
+    target = tmp_path / place
+
+    code = ended(
+        monkeypatch, "init", "--cidr", "10.1.0.0/24", "--zone", "z", "--force", "--out", str(target)
+    )
+
+    said = capsys.readouterr().err
+    assert code == app.USAGE
+    assert hint in said
+    assert "internal error" not in said
