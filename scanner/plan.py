@@ -22,10 +22,14 @@ from scanner.spec import Probe
 
 SYN = 2
 """SYNs of a connect that is given up after 2 s."""
-RETRANSMITTED = 4
-"""One segment and its retransmissions until TCP_USER_TIMEOUT (2 s) ends them."""
+RETRANSMITTED = 5
+"""
+One segment and its retransmissions until TCP_USER_TIMEOUT (2 s) ends them: at 0.2, 0.4, 0.8 and
+1.7 s, as seen at the device (a tail loss probe comes before those of RFC 6298).
+"""
 CONNECT_S = 2.0
-DATAGRAM_S = 5.0
+DATAGRAM_S = 6.5
+"""The deadline of a question, and the time in which its late reply still finds a socket."""
 
 _ORDER = ("enip", "modbus", "s7", "snmp", "http", "https", "ssh", "telnet")
 """Native protocols before generic ones; those not named come last, by name."""

@@ -93,7 +93,9 @@ class Wire:
         self.bytes_out = 0
         self.bytes_in = 0
         self._unanswered = 0
-        self._pending: tuple[Reservation, tuple[int, int] | None, int] | None = None
+        self._pending: tuple[Reservation, int] | None = None
+        self._accounted: tuple[int, int] | None = None
+        """What the kernel's counters said when packets were last settled."""
 
     # --- counting -------------------------------------------------------------------------------
 
@@ -111,6 +113,16 @@ class Wire:
         data_segments = struct.unpack_from("=I", info, 156)[0]
         return int(retransmitted), int(data_segments)
 
+    def _is_unacknowledged(self) -> bool:
+        """Whether a segment of ours is under way and not acknowledged (tcpi_unacked)."""
+        if _TCP_INFO is None:
+            return False
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 192)
+        except OSError:
+            return False
+        return len(info) >= 28 and struct.unpack_from("=I", info, 24)[0] > 0
+
     # --- connect --------------------------------------------------------------------------------
 
     async def connect(self) -> None:
@@ -124,8 +136,8 @@ class Wire:
             used = 1
             try:
                 await self._connect(CONNECT_S)
-                info = self._tcp_info()
-                used += info[0] if info else 0
+                self._accounted = self._tcp_info()
+                used += self._accounted[0] if self._accounted else 0
             except (Silent, Halted):
                 used = min(SYN_PACKETS, 1 + int(self._governor.clock.monotonic() - started))
                 raise
@@ -197,14 +209,13 @@ class Wire:
 
     async def _send_piece(self, data: bytes, reserved: int, closing: bool) -> None:
         reservation = await self._reserve(reserved, closing=closing)
-        before = self._tcp_info()
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
         try:
             await self._loop.sock_sendall(self._socket, data)
         except OSError as error:
             raise _translate(error, what) from error
         finally:
-            self._pending = (reservation, before, reserved)
+            self._pending = (reservation, reserved)
         self.bytes_out += len(data)
         self._unanswered += 1
 
@@ -223,13 +234,15 @@ class Wire:
         """Give back what the last send did not use."""
         if self._pending is None:
             return
-        reservation, before, reserved = self._pending
+        reservation, reserved = self._pending
         self._pending = None
-        after = self._tcp_info()
+        before, after = self._accounted, self._tcp_info()
+        self._accounted = after or before
+        sent = after[1] - before[1] if before and after else None
         if dead or not self._stream:
-            used = reserved
-        elif before and after:
-            used = max(1, after[1] - before[1])
+            used = max(reserved, sent or 0)
+        elif sent is not None:
+            used = max(1, sent)
         else:
             used = reserved - SEGMENT_PACKETS + 1
         reservation.settle(used, self._governor.clock.monotonic())
@@ -274,24 +287,23 @@ class Wire:
             self._socket.close()
 
     async def _close_stream(self) -> None:
-        self.settle(dead=self.peer_dead)
-        # After a halt all connections of a zone close at the same moment: one packet each.
         halted = self._governor.halted
-        packets = 1 if halted and not self.peer_dead else SEGMENT_PACKETS
+        if halted and _TCP_USER_TIMEOUT is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
+        # What is not acknowledged is being retransmitted, beside whatever the close adds.
+        dead = self.peer_dead or self._is_unacknowledged()
+        self.settle(dead=dead)
+        # After a halt all connections of a zone close at the same moment: one packet each.
+        packets = 1 if halted and not dead else SEGMENT_PACKETS
         reservation = await self._reserve(packets, closing=True)
-        before = self._tcp_info()
         still_sending = False
         try:
-            if halted and _TCP_USER_TIMEOUT is not None:
-                self._socket.setsockopt(
-                    socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS
-                )
             self._socket.shutdown(socket.SHUT_WR)
             still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)
         except OSError:
             pass
         finally:
-            after = self._tcp_info()
+            before, after = self._accounted, self._tcp_info()
             used = 1
             if before and after:
                 used += after[0] - before[0]
@@ -299,6 +311,8 @@ class Wire:
                 # The kernel's answer to bytes that nobody will read any more.
                 self._device.figures.resets_sent += 1
                 used += 1
+            if self._is_unacknowledged():
+                used += 1  # the kernel tries once more after we are gone
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False

@@ -124,8 +124,8 @@ def test_the_worst_case_holds_every_retransmission() -> None:
     tcp = probe()
     udp = probe(transport=Transport.UDP)
 
-    # two SYNs; each of two requests and the FIN four times at most (200, 600, 1400 ms)
-    assert cost(tcp) == (4, 2 + 2 * 4 + 4)
+    # two SYNs; each of two requests and the FIN five times at most (0.2, 0.4, 0.8, 1.7 s)
+    assert cost(tcp) == (4, 2 + 2 * 5 + 5)
     assert cost(udp) == (2, 4)
 
 
