@@ -241,7 +241,10 @@ def create(
                 path.parent.mkdir(parents=True, exist_ok=True)
         if exclusive:
             database.lock()
-        taken = StoreError(f"{database.place}: there is something already; nothing was changed")
+        taken = StoreError(
+            f"{database.place}: there is something already; nothing was changed. "
+            "Go on with it (--resume), or name another place"
+        )
         if path is not None:
             if path.exists() or not _build(path, kind, fill):
                 raise taken

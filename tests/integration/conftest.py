@@ -167,12 +167,18 @@ def stand(octets: Callable[[], int]) -> Callable[..., AbstractContextManager[Sta
 
 @pytest.fixture
 def plant(tmp_path: Path, octets: Callable[[], int]) -> Iterator[Callable[..., Standing]]:
-    """`plant("PLC-11", "HMI-2")` starts these devices of the harbour plant; stopped at the end."""
+    """
+    `plant("PLC-11", "HMI-2")` starts these devices of the harbour plant; stopped at the end. With
+    `octet` they stand beside those of a plant that is up.
+    """
     numbers = count()
     with ExitStack() as stack:
-        yield lambda *names: stack.enter_context(
-            standing(tmp_path / f"plant{next(numbers)}", octets(), names)
-        )
+
+        def _stand(*names: str, octet: int | None = None) -> Standing:
+            folder = tmp_path / f"plant{next(numbers)}"
+            return stack.enter_context(standing(folder, octet or octets(), names))
+
+        yield _stand
 
 
 Document = dict[str, Any]
