@@ -291,7 +291,7 @@ class Wire:
         if halted and _TCP_USER_TIMEOUT is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
         # What is not acknowledged is being retransmitted, beside whatever the close adds.
-        dead = self.peer_dead or self._is_unacknowledged()
+        dead = self.peer_dead or (halted and self._is_unacknowledged())
         self.settle(dead=dead)
         # After a halt all connections of a zone close at the same moment: one packet each.
         packets = 1 if halted and not dead else SEGMENT_PACKETS
