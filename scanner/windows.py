@@ -166,11 +166,14 @@ def ended(window: Window, now: datetime) -> bool:
 
 def authorisation_problem(site: Permitted, now: datetime) -> str | None:
     """Why the site may not be scanned now by its authorisation; None when it may."""
-    if site.loopback_only:
-        return None
     given = site.authorisation
     if given is None:
-        return "the site file has no authorisation, and a network beyond loopback needs one"
+        if site.loopback_only:
+            return None
+        return (
+            "the site file has no authorisation, and a network beyond loopback needs one: fill in "
+            "`authorisation`"
+        )
     if now < given.valid_from:
         return f"the authorisation {given.reference} is valid only from {_text(given.valid_from)}"
     if now >= given.valid_until:
@@ -183,13 +186,14 @@ def permission(site: Permitted, zone_id: str, now: datetime) -> Permission:
     Whether a zone may be talked to at this moment, by authorisation and window together.
 
     A zone without a window needs the authorisation only. A site on loopback only needs neither,
-    but a window that its zone names is obeyed. Raises KeyError for an unknown zone.
+    but what it states is obeyed: a port on loopback may be forwarded to a device. Raises KeyError
+    for an unknown zone.
     """
     window_id = site.window_of(zone_id)
     if problem := authorisation_problem(site, now):
         return Permission(allowed=False, until=None, reason=problem)
     ends: list[datetime] = []
-    if site.authorisation is not None and not site.loopback_only:
+    if site.authorisation is not None:
         ends.append(site.authorisation.valid_until)
     if window_id is not None:
         closes = open_until(site.windows, window_id, now)

@@ -354,12 +354,14 @@ def test_a_plant_without_authorisation_loads_but_may_not_be_scanned() -> None:
     assert "no authorisation" in problem
 
 
-def test_the_demo_on_loopback_needs_no_authorisation_but_obeys_its_window() -> None:
+def test_a_plant_on_loopback_obeys_the_authorisation_and_the_window_it_states() -> None:
     found = site(HARBOUR)
+    evening, night = (datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in (18, 22))
 
-    assert permission(found, "supervision", NOW).allowed
-    assert not permission(found, "control", NOW).allowed
-    assert permission(found, "control", datetime(2026, 11, 20, 22, tzinfo=UTC)).allowed
+    assert not permission(found, "supervision", NOW).allowed
+    assert permission(found, "supervision", evening).allowed
+    assert not permission(found, "control", evening).allowed
+    assert permission(found, "control", night).allowed
 
 
 # --- loosenings --------------------------------------------------------------------------------

@@ -399,6 +399,13 @@ def test_loopback_needs_no_authorisation_and_never_ends() -> None:
     assert answer.until is None
 
 
+def test_loopback_obeys_an_authorisation_that_it_states() -> None:
+    plant = Plant(loopback_only=True)
+
+    assert not permission(plant, "z", berlin("2026-11-21T01:00")).allowed
+    assert permission(plant, "z", berlin("2026-11-20T23:00")).until == GIVEN.valid_until
+
+
 def test_loopback_obeys_a_window_that_its_zone_names() -> None:
     plant = Plant(authorisation=None, loopback_only=True, windows=(NIGHT,), window="night")
 
