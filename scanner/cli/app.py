@@ -299,6 +299,7 @@ def scan(
         only=tuple(only or ()),
         store=store,
     )
+    assessing.check_inputs(scanning.load_site(site_file), now=_now(), environment=os.environ)
     end = asyncio.run(scanning.scan(order, environment=os.environ, watch=display.Progress(err())))
     which = scanning.load_site(site_file)
     assessment = assessing.assess_runs([end.store], which, now=_now(), environment=os.environ)

@@ -257,6 +257,16 @@ def _attestations(which: site.Site, now: datetime) -> tuple[AttestationInfo, ...
     return attest.load(which.attestations, read_file=Path.read_bytes, today=now.date())
 
 
+def check_inputs(which: site.Site, *, now: datetime, environment: Mapping[str, str]) -> None:
+    """
+    Before a scan: is there what will be needed to judge it? Raises UsageError.
+
+    A night's scan must not end without a report for a name that is misspelt in the site file.
+    """
+    _attestations(which, now)
+    backup_observations(which, (), now, environment)
+
+
 def _run_info(runs: Sequence[_Run], observations: Sequence[Observation]) -> RunInfo:
     newest = max(runs, key=lambda run: run.status.at)
     counts: dict[str, int] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from scanner import diff, schedule, windows
 from scanner.cli import assessing, scanning
 from scanner.errors import UsageError
+from scanner.model import Assessment
 from scanner.schedule import Job, JobReport, Lease, ScanOutcome, Schedule
 from scanner.site import Site
 from scanner.state import SiteState
@@ -19,6 +20,8 @@ from scanner.state import SiteState
 LOOK_EVERY_S = 30.0
 LEASE = timedelta(minutes=2)
 TELL_WITHIN_S = 60.0
+LOOK_BACK = 10
+"""Earlier runs that are read to tell which devices are new."""
 
 
 def add(
@@ -142,13 +145,14 @@ async def _scan(
     environment: Mapping[str, str],
 ) -> ScanOutcome:
     out = folder / job.run_name
-    earlier = _newest_before(folder, out)
+    earlier = _newest_first(folder, out)
     order = scanning.ScanOrder(
         site_file=site_file,
         out=out,
         resume=(out / "walkdown.db").exists(),
         zone=None if job.zone == schedule.WHOLE_SITE else job.zone,
     )
+    assessing.check_inputs(which, now=scanning.utc_now(), environment=environment)
     end = await scanning.scan(
         order, environment=environment, lease_held=lease.held, handle_signals=False
     )
@@ -156,10 +160,7 @@ async def _scan(
         [end.store], which, now=scanning.utc_now(), environment=environment
     )
     assessing.write_reports(assessment, out)
-    new: tuple[str, ...] = ()
-    if earlier is not None:
-        found = diff.diff(assessing.read_assessment(earlier), assessment)
-        new = (*found.new_assets, *found.first_visited)
+    new = _new_devices(earlier, assessment)
     failures = tuple(
         f"{o.address} {o.protocol}: {o.outcome} ({o.reason})"
         for o in assessment.observations
@@ -169,10 +170,29 @@ async def _scan(
     return ScanOutcome(new_devices=new, halted=halted, failures=failures)
 
 
-def _newest_before(folder: Path, current: Path) -> Path | None:
-    """The assessment of the last finished scheduled run."""
+def _newest_first(folder: Path, current: Path) -> list[Path]:
+    """The assessments of earlier scheduled runs, of this schedule and of others."""
     done = [path for path in folder.glob("*/assessment.json") if path.parent != current]
-    return max(done, key=lambda path: path.stat().st_mtime, default=None)
+    return sorted(done, key=lambda path: path.stat().st_mtime, reverse=True)[:LOOK_BACK]
+
+
+def _new_devices(earlier: Sequence[Path], assessment: Assessment) -> tuple[str, ...]:
+    """
+    What is here and was not when its address was last asked. A run of one zone says nothing about
+    the others: for those the runs before it are looked at.
+    """
+    new: tuple[str, ...] = ()
+    unknown: tuple[str, ...] | None = None
+    for path in earlier:
+        found = diff.diff(assessing.read_assessment(path), assessment)
+        appeared, first = set(found.new_assets), set(found.first_visited)
+        if unknown is None:
+            unknown = (*found.new_assets, *found.first_visited)
+        new += tuple(one for one in unknown if one in appeared)
+        unknown = tuple(one for one in unknown if one in first)
+        if not unknown:
+            break
+    return (*new, *(unknown or ()))
 
 
 async def _notify(argv: Sequence[str], payload: str) -> None:
