@@ -138,8 +138,12 @@ class Wire:
                 await self._connect(CONNECT_S)
                 self._accounted = self._tcp_info()
                 used += self._accounted[0] if self._accounted else 0
+                self._governor.note_connect(self._device)  # however late the SYN had left
             except (Silent, Halted):
                 used = min(SYN_PACKETS, 1 + int(self._governor.clock.monotonic() - started))
+                raise
+            except WireError:
+                self._governor.note_connect(self._device)
                 raise
             finally:
                 reservation.settle(used, self._governor.clock.monotonic())
