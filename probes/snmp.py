@@ -1079,7 +1079,7 @@ READ_PROBE = Probe(
         Question(
             label="interface, chassis and LLDP neighbour tables, ten rows a question",
             sample=_BULK_SAMPLE,
-            at_most=64,
+            at_most=client.MAX_QUESTIONS,
             trace="the agent's packet counters; no log entry",
         ),
         Question(

@@ -65,7 +65,8 @@ async def relayed(
 ) -> AsyncIterator[tuple[str, int]]:
     """
     Serve one library conversation. Raises, at the end of the block, the refusal that a frame met
-    (GuardRefused, OutsideWindow, …), so that a library's own error cannot hide it.
+    (GuardRefused, OutsideWindow, …), so that a library's own error cannot hide it; where the
+    library gave up, what the device really did (BadReply, Reset, …) in place of its guess.
     """
     relay = _Relay(session, spec)
     serve = _tcp if session.target.transport is Transport.TCP else _udp
@@ -78,6 +79,8 @@ async def relayed(
     except Exception:
         if relay.refusal is not None:
             raise relay.refusal from None
+        if relay.trouble is not None:
+            raise relay.trouble from None
         raise
     if relay.refusal is not None:
         raise relay.refusal
@@ -89,6 +92,7 @@ class _Relay:
         self.guard: Guard = spec.open()
         self.framer: Framer = spec.reply_framer or len
         self.refusal: Withheld | None = None
+        self.trouble: WireError | None = None
 
     async def ask(self, frame: bytes) -> bytes:
         """One frame through the session. Raises WireError, or Withheld after keeping it."""
@@ -96,6 +100,9 @@ class _Relay:
             return await self.session.exchange(frame, self.framer, label="by a library")
         except Withheld as refusal:
             self.refusal = self.refusal or refusal
+            raise
+        except WireError as trouble:
+            self.trouble = trouble
             raise
 
 

@@ -9,6 +9,7 @@ It is pointed at the relay, so the guard judges its frames like our own.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -44,6 +45,7 @@ async def read_device_identification(
     Raises Closed when the connection ended, Silent when no answer came (pymodbus says the same of
     wrong ids and of garbage), BadReply on an answer of another kind.
     """
+    logging.getLogger("pymodbus.logging").disabled = True  # it would quote what devices say
     lost = asyncio.Event()
     client = AsyncModbusTcpClient(
         host,

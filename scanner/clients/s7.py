@@ -9,6 +9,7 @@ leaves this module: what comes out are the bytes of the lists that were asked fo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -44,6 +45,8 @@ async def read_lists(
     was refused in all its alternatives is missing from the result.
     Raises Silent, Closed, BadReply.
     """
+    for name in ("snap7.async_client", "snap7.client_base", "snap7.connection", "snap7.s7protocol"):
+        logging.getLogger(name).disabled = True  # they would quote what devices say
     client = AsyncClient()
     found: dict[Which, bytes] = {}
     try:

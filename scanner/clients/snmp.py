@@ -10,8 +10,10 @@ Source: RFC 3416 sections 4.2.1 to 4.2.3; library: pysnmp 7.1, hlapi.v3arch.asyn
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 from scanner.errors import BadReply, Silent
@@ -20,6 +22,8 @@ COMMUNITY = "public"
 BULK_ROWS = 10
 """max-repetitions: small replies, as protocols.md section 25 asks of fragile agents."""
 MAX_QUESTIONS_PER_COLUMN = 16
+MAX_QUESTIONS = 64
+"""Of all walks of one conversation, as the plan says; an agent with more to tell is cut short."""
 WAIT_S = 15.0
 """Longer than the relay needs for pacing and one lost datagram; the relay's deadline decides."""
 MAX_BYTES = 4096
@@ -42,8 +46,8 @@ class Reader(Protocol):
 @asynccontextmanager
 async def reader(host: str, port: int, version: Literal["1", "2c"]) -> AsyncIterator[Reader]:
     """A reader on one endpoint (a relay's), under the community `public`."""
-    # Imported here because it costs 300 ms; it ships no types.
-    from pysnmp.hlapi.v3arch import asyncio as api  # type: ignore[import-untyped]
+    # Imported here because it costs 300 ms, and in a thread, so that other sessions go on.
+    api = await asyncio.to_thread(import_module, "pysnmp.hlapi.v3arch.asyncio")
 
     engine = api.SnmpEngine()
     try:
@@ -60,6 +64,7 @@ class _Reader:
         self._engine = engine
         self._target = target
         self._bulk = version == "2c"
+        self._asked = 0
         self._auth = api.CommunityData(COMMUNITY, mpModel=1 if self._bulk else 0)
 
     async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
@@ -76,7 +81,8 @@ class _Reader:
     async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
         found: dict[str, Value] = {}
         at = column
-        for _ in range(MAX_QUESTIONS_PER_COLUMN):
+        for _ in range(min(MAX_QUESTIONS_PER_COLUMN, MAX_QUESTIONS - self._asked)):
+            self._asked += 1
             pairs = _pairs(await self._next(at, min(BULK_ROWS, max_rows - len(found))))
             if not pairs:
                 return found

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scanner.errors import GuardRefused
+from scanner.errors import BadReply, GuardRefused
 from scanner.model import Tier
 from scanner.spec import GuardSpec
 
@@ -261,4 +261,54 @@ class SnmpGuard:
         return None
 
 
-GUARD = GuardSpec(protocol="snmp", open=SnmpGuard, reply_framer=None)
+MAX_REPLY_ELEMENTS = 512
+MAX_REPLY_DEPTH = 8
+_NUMBERS = frozenset({0x02, 0x41, 0x42, 0x43, 0x46, 0x47})
+_MAX_NUMBER = 9
+_OID = 0x06
+
+
+def reply_framer(datagram: bytes) -> int:
+    """
+    The whole datagram, where a library may be trusted with it. Raises BadReply on what is no
+    message, on nesting deeper than any message has, on more elements than ten rows are, and on
+    numbers and names so long that a decoder stumbles over them (pyasn1 raises on a number of more
+    than 4300 digits, and takes a quarter of a second for 3000 variables).
+    """
+    pending = [(0, len(datagram), 0)]
+    seen = 0
+    while pending:
+        at, end, depth = pending.pop()
+        while at < end:
+            seen += 1
+            tag, start, stop = _reply_element(datagram, at, end)
+            if seen > MAX_REPLY_ELEMENTS or depth > MAX_REPLY_DEPTH:
+                raise BadReply("SNMP: more or deeper elements than a reply of ours can have")
+            if tag in _NUMBERS and stop - start > _MAX_NUMBER:
+                raise BadReply(f"SNMP: a number of {stop - start} bytes")
+            if tag == _OID and stop - start > 4 * MAX_OID_BYTES:
+                raise BadReply(f"SNMP: an object identifier of {stop - start} bytes")
+            if tag & 0x20:
+                pending.append((start, stop, depth + 1))
+            at = stop
+    if datagram[:1] != b"\x30":
+        raise BadReply("SNMP: not a message")
+    return len(datagram)
+
+
+def _reply_element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """(tag, start, end of content) of the element at `at`; lengths in any definite form."""
+    if at + 2 > end:
+        raise BadReply("SNMP: cut off in a header")
+    length, start = data[at + 1], at + 2
+    if length & 0x80:
+        count = length & 0x7F
+        if not 1 <= count <= 4 or start + count > end:
+            raise BadReply("SNMP: an indefinite or cut off length")
+        length, start = int.from_bytes(data[start : start + count], "big"), start + count
+    if start + length > end:
+        raise BadReply("SNMP: a length that runs past the end")
+    return data[at], start, start + length
+
+
+GUARD = GuardSpec(protocol="snmp", open=SnmpGuard, reply_framer=reply_framer)

@@ -303,3 +303,21 @@ async def test_without_an_accepted_community_nothing_is_asked(governed: Any) -> 
 
     assert [type(fact) for fact in facts] == [LoginUnavailable]
     assert session.evidence_kept.intents == []
+
+
+async def test_all_walks_of_a_conversation_ask_no_more_than_the_plan_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def endless(self: object, name: str, rows: int) -> object:
+        asked.append(name)
+        return None, 0, 0, [(f"{name}.1", 5)]
+
+    monkeypatch.setattr(snmp._Reader, "_next", endless)
+    monkeypatch.setattr(snmp, "_value", lambda value: value)
+    async with snmp.reader("127.0.0.1", 9, "2c") as read:
+        for column in range(1, 30):
+            await read.walk(f"1.3.6.1.2.1.2.2.1.{column}", 128)
+
+    assert len(asked) == snmp.MAX_QUESTIONS

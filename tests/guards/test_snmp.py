@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from pysnmp.proto import api, rfc1902, rfc1905
 from pysnmp.proto.api import v1, v2c
 
 from probes import snmp
-from scanner.errors import GuardRefused
+from scanner.errors import BadReply, GuardRefused
+from scanner.guards import specs
 from scanner.guards.snmp import GUARD, MAX_DATAGRAM
 from scanner.model import Tier
 
@@ -266,3 +269,51 @@ def test_padded_numbers_are_refused() -> None:
     frame = t(0x30, snmp.encode_integer(1) + t(4, b"public") + request)
 
     assert judge(frame, Tier.IDENTIFY) is not None
+
+
+def _element(tag: int, body: bytes) -> bytes:
+    return bytes([tag, 0x82]) + len(body).to_bytes(2, "big") + body
+
+
+def _reply(value: bytes) -> bytes:
+    varbind = _element(0x30, bytes.fromhex("06082b06010201010100") + value)
+    pdu = bytes.fromhex("020101 020100 020100") + _element(0x30, varbind)
+    return _element(0x30, bytes.fromhex("020101 0406") + b"public" + _element(0xA2, pdu))
+
+
+def _nested(depth: int) -> bytes:
+    value = bytes.fromhex("0500")
+    for _ in range(depth):
+        value = _element(0x30, value)
+    return value
+
+
+def test_a_library_is_given_replies_that_are_messages() -> None:
+    framer = specs()["snmp"].reply_framer
+    for value in (bytes.fromhex("040141"), bytes.fromhex("4105 00ffffffff"), b"\x05\x00"):
+        reply = _reply(value)
+        assert framer(reply) == len(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        _reply(_element(0x02, b"\x7f" * 30_000)),
+        _reply(_element(0x06, b"\x2b" + b"\xff" * 30_000 + b"\x01")),
+        _reply(_nested(3000)),
+        _reply(b"\x05\x00" * 3000),
+        _reply(bytes.fromhex("3080")),
+        _reply(b"\x04\x85\x01\x00\x00\x00\x00"),
+        b"",
+        b"\x02\x01\x01",
+    ],
+)
+def test_a_reply_over_which_a_library_would_stumble_never_reaches_it(reply: bytes) -> None:
+    with pytest.raises(BadReply):
+        specs()["snmp"].reply_framer(reply)
+
+
+@given(st.binary(max_size=200))
+def test_the_reply_framer_is_total(datagram: bytes) -> None:
+    with suppress(BadReply):
+        assert specs()["snmp"].reply_framer(datagram) == len(datagram)
