@@ -28,7 +28,9 @@ LONGEST = 60
 def judge(zone: Zone, site: SitePolicy) -> tuple[Judgement, ...]:
     own = [asset for asset in zone.assets if asset.parent is None]
     different = [asset for asset in own if asset.presence is Presence.IDENTITY_DIFFERS]
-    same = [a for a in own if a.presence is Presence.DECLARED_AND_SEEN and compared(a)]
+    seen = [asset for asset in own if asset.presence is Presence.DECLARED_AND_SEEN]
+    same = [asset for asset in seen if compared(asset)]
+    rest = [asset for asset in seen if not compared(asset)]
     found = []
     if different:
         found.append(
@@ -49,6 +51,17 @@ def judge(zone: Zone, site: SitePolicy) -> tuple[Judgement, ...]:
                 places=tuple(
                     Place(zone=a.zone, asset=a.id, note=", ".join(compared(a))) for a in same
                 ),
+            )
+        )
+    if found and rest:
+        found.append(
+            Judgement(
+                verdict=Verdict.NOT_CHECKED,
+                summary=f"{len(rest)} declared devices: the register or the device tells no detail",
+                places=tuple(
+                    Place(zone=asset.zone, asset=asset.id, note=asset.name or "") for asset in rest
+                ),
+                about="not compared",
             )
         )
     return tuple(found) or (

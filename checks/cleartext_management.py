@@ -12,8 +12,22 @@ sending the browser on to HTTPS. Silence settles nothing.
 from __future__ import annotations
 
 from scanner.facts import DeviceSettings, HttpFace, TelnetFace
-from scanner.model import Asset, Effort, Exploitability, Outcome, Severity, Tier, Verdict
+from scanner.model import (
+    Asset,
+    Effort,
+    Exploitability,
+    Outcome,
+    Presence,
+    Severity,
+    Tier,
+    Verdict,
+)
 from scanner.spec import Check, Judgement, SitePolicy, missing, unknown
+
+NEVER_MET = frozenset(
+    {Presence.DECLARED_AND_SILENT, Presence.NOT_VISITED, Presence.DECLARED_WITHOUT_ADDRESS}
+)
+"""Nobody answered there: a refusal may then come from a firewall, or on loopback from ourselves."""
 
 
 def judge(asset: Asset, site: SitePolicy) -> tuple[Judgement, ...]:
@@ -35,7 +49,7 @@ def judge(asset: Asset, site: SitePolicy) -> tuple[Judgement, ...]:
     return (
         Judgement(
             verdict=Verdict.PASS,
-            summary="Telnet is off, and HTTP is off or only sends the browser on to HTTPS",
+            summary="on the ports asked, Telnet is off, and HTTP is off or carries no login",
         ),
     )
 
@@ -88,7 +102,7 @@ def _settled(asset: Asset, protocol: str) -> bool:
         for face in faces
     )
     return all(
-        service.outcome is Outcome.REFUSED
+        (service.outcome is Outcome.REFUSED and asset.presence not in NEVER_MET)
         or (protocol == "http" and service.outcome is Outcome.ANSWERED and harmless)
         for service in services
     )

@@ -19,7 +19,13 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from scanner.correlate import SERVICE_ORDER, reach
-from scanner.facts import Fact, LoginUnavailable
+from scanner.facts import (
+    Account,
+    DeviceSettings,
+    Fact,
+    LoginUnavailable,
+    RunningConfiguration,
+)
 from scanner.model import (
     Asset,
     ConduitInfo,
@@ -48,6 +54,9 @@ NEVER_MET = frozenset(
     {Presence.DECLARED_AND_SILENT, Presence.NOT_VISITED, Presence.DECLARED_WITHOUT_ADDRESS}
 )
 """Assets of which no question of ours has seen anything."""
+
+SETTINGS = frozenset({Account, DeviceSettings, RunningConfiguration})
+"""Facts that a login service only carries: they are about the device, not about the service."""
 
 Scope = Literal["asset", "zone", "conduit", "site"]
 
@@ -276,9 +285,11 @@ def _missing(check: Check, asset: Asset, seen: _Seen) -> list[tuple[str, Verdict
     """
     (about, verdict, summary) for everything that should have told the fact and did not.
 
-    A service that refused or kept silent has nothing to judge. When that holds for every service
-    in question of a device that answered elsewhere, the check is not applicable; of a device that
-    answered nowhere, nothing is known.
+    A service that refused has nothing to judge. When that holds for every service in question of
+    a device that answered elsewhere, the check is not applicable; of a device that answered
+    nowhere, nothing is known. Silence settles nothing: a firewall may stand before the service.
+    Nor does a missing login service make a device's settings inapplicable: it has a clock and
+    accounts all the same, and they were not read.
     """
     observations = seen.of(asset)
     told = {
@@ -304,7 +315,7 @@ def _missing(check: Check, asset: Asset, seen: _Seen) -> list[tuple[str, Verdict
         if any(o.id in told for o in own):
             continue
         outcome = min((o.outcome for o in own), key=SERVICE_ORDER.index)
-        if outcome in (Outcome.REFUSED, Outcome.SILENT):
+        if outcome is Outcome.REFUSED:
             absent += 1
         else:
             reason = _why_nothing(check, asset, own, seen)
@@ -313,7 +324,12 @@ def _missing(check: Check, asset: Asset, seen: _Seen) -> list[tuple[str, Verdict
         return _one_per_port(missing)
     if absent and asset.presence not in NEVER_MET:
         ports = ", ".join(f"{port}/{transport}" for _, port, transport in sorted(services))
-        return [("", Verdict.NOT_APPLICABLE, f"no such service: {ports} refused or silent")]
+        if check.reads in SETTINGS:
+            reason = (
+                f"not learned: settings are read over {' or '.join(check.protocols)}, and {ports}"
+            )
+            return [("", Verdict.NOT_CHECKED, f"{reason} refused")]
+        return [("", Verdict.NOT_APPLICABLE, f"no such service: {ports} refused")]
     return [("", Verdict.NOT_CHECKED, _why_nothing(check, asset, (), seen))]
 
 

@@ -240,7 +240,8 @@ def _level_cell(assessment: Assessment, zone: str, fr: str) -> str:
 
 
 def share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+    """Rounded down, as in the report: never more than is known."""
+    return "–" if value is None else f"{int(value * 100 + 1e-9)}%"
 
 
 def _show_findings(console: Console, assessment: Assessment) -> None:

@@ -52,10 +52,19 @@ def test_a_difference_fails_and_the_note_shows_both_sides(judge):
 
 
 def test_devices_that_agree_with_the_register_pass(judge):
-    (judgement,) = judge(SAME, NAMED_ONLY)
+    (judgement,) = judge(SAME, SAME)
 
     assert judgement.verdict is Verdict.PASS
-    assert [place.asset for place in judgement.places] == ["cell/10.0.0.0"]
+    assert [place.asset for place in judgement.places] == ["cell/10.0.0.0", "cell/10.0.0.1"]
+
+
+def test_what_could_not_be_compared_is_said_beside_what_could(judge):
+    passed, open_ = judge(SAME, NAMED_ONLY, SAME | {"identity": Identity()})
+
+    assert passed.verdict is Verdict.PASS
+    assert [place.asset for place in passed.places] == ["cell/10.0.0.0"]
+    assert (open_.verdict, open_.about) == (Verdict.NOT_CHECKED, "not compared")
+    assert [place.asset for place in open_.places] == ["cell/10.0.0.1", "cell/10.0.0.2"]
 
 
 @pytest.mark.parametrize(

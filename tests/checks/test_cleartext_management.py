@@ -4,7 +4,7 @@ import pytest
 
 from checks.cleartext_management import CHECK
 from scanner.facts import DeviceSettings, HttpFace, TelnetFace
-from scanner.model import Outcome, Verdict
+from scanner.model import Outcome, Presence, Verdict
 
 ANSWERED, REFUSED, SILENT = Outcome.ANSWERED, Outcome.REFUSED, Outcome.SILENT
 LOGIN = HttpFace(scheme="http", status=401, asks_login=True)
@@ -40,3 +40,12 @@ def test_a_pass_needs_both_services_settled(site, make_asset, facts, services, v
     (judgement,) = CHECK.judge(make_asset(*facts, services=services), site)
 
     assert judgement.verdict is verdict
+
+
+def test_refusals_where_nobody_ever_answered_prove_nothing(site, make_asset):
+    closed = {"telnet/23": REFUSED, "http/80": REFUSED}
+    silent = make_asset(services=closed, presence=Presence.DECLARED_AND_SILENT)
+
+    (judgement,) = CHECK.judge(silent, site)
+
+    assert judgement.verdict is Verdict.NOT_CHECKED

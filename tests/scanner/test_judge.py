@@ -13,6 +13,7 @@ from scanner.correlate import Declared, assets
 from scanner.facts import (
     BackupRecord,
     DeviceIdentity,
+    DeviceSettings,
     Fact,
     HttpFace,
     LoginUnavailable,
@@ -265,13 +266,32 @@ def test_a_question_that_did_not_settle_is_not_checked_with_its_reason(
     assert words in found.summary
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.SILENT])
-def test_a_service_that_is_not_there_is_not_applicable(outcome: Outcome) -> None:
+def test_a_service_that_is_not_there_is_not_applicable() -> None:
     elsewhere = answered("o0", port=80, protocol="http")
-    found = only(check(), [elsewhere, observation("o1", outcome=outcome)])
+    found = only(check(), [elsewhere, observation("o1", outcome=Outcome.REFUSED)])
     assert found.verdict is Verdict.NOT_APPLICABLE
     assert found.id == BASE
     assert "502/tcp" in found.summary
+
+
+def test_a_service_that_kept_silent_may_be_there() -> None:
+    elsewhere = answered("o0", port=80, protocol="http")
+    found = only(check(), [elsewhere, observation("o1", outcome=Outcome.SILENT)])
+    assert found.verdict is Verdict.NOT_CHECKED
+    assert "502/tcp kept silent" in found.summary
+
+
+def test_settings_that_no_login_service_tells_are_unknown_and_not_inapplicable() -> None:
+    """A firewall with a web page only has a clock too."""
+    of_settings = check(reads=DeviceSettings, protocols=("ssh", "telnet"), tier=Tier.READ)
+    closed = [
+        answered("o0", port=443, protocol="https"),
+        observation("o1", port=22, protocol="ssh", outcome=Outcome.REFUSED),
+        observation("o2", port=23, protocol="telnet", outcome=Outcome.REFUSED),
+    ]
+    found = only(of_settings, closed)
+    assert found.verdict is Verdict.NOT_CHECKED
+    assert "read over ssh or telnet, and 22/tcp, 23/tcp refused" in found.summary
 
 
 def test_a_closed_port_beside_a_judged_one_says_nothing() -> None:
