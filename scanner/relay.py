@@ -68,13 +68,19 @@ async def relayed(
     (GuardRefused, OutsideWindow, …), so that a library's own error cannot hide it; where the
     library gave up, what the device really did (BadReply, Reset, …) in place of its guess.
     """
-    relay = _Relay(session, spec)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    relay = _Relay(session, spec, task)
     serve = _tcp if session.target.transport is Transport.TCP else _udp
     try:
         async with serve(relay) as endpoint:
             with tripwire.grant(*endpoint):
                 yield endpoint
     except Withheld:
+        raise
+    except asyncio.CancelledError:
+        if relay.ended_wait and relay.refusal is not None and task.uncancel() == 0:
+            raise relay.refusal from None
         raise
     except Exception:
         if relay.refusal is not None:
@@ -87,8 +93,10 @@ async def relayed(
 
 
 class _Relay:
-    def __init__(self, session: Exchanging, spec: GuardSpec) -> None:
+    def __init__(self, session: Exchanging, spec: GuardSpec, task: asyncio.Task[object]) -> None:
         self.session = session
+        self._task = task
+        self.ended_wait = False
         self.guard: Guard = spec.open()
         self.framer: Framer = spec.reply_framer or len
         self.refusal: Withheld | None = None
@@ -104,6 +112,15 @@ class _Relay:
         except WireError as trouble:
             self.trouble = trouble
             raise
+
+    def end_wait(self) -> None:
+        """
+        A library that waits for a datagram is not told that none will come: after a halt it would
+        wait out its own time. The task that uses it is cancelled, as asyncio.timeout does.
+        """
+        if not self.ended_wait:
+            self.ended_wait = True
+            self._task.cancel()
 
 
 @asynccontextmanager
@@ -179,7 +196,10 @@ class _Datagrams(asyncio.DatagramProtocol):
     async def _answer(self, data: bytes) -> None:
         try:
             reply = await self._relay.ask(data)
-        except (WireError, Withheld):
+        except WireError:
+            return
+        except Withheld:
+            self._relay.end_wait()
             return
         if self._transport is not None and self._peer is not None:
             with tripwire.grant(*self._peer[:2]):

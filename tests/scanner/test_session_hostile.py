@@ -338,3 +338,29 @@ async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_secon
     assert all(isinstance(result, Halted) for result in results)
     assert len(ends) == 40
     assert max(ends) - halted_at < 2.0
+
+
+async def test_a_halt_ends_the_wait_of_a_library_for_its_datagram(governed) -> None:
+    governor = Governor(real_clock(), always)
+
+    def quiet(listener: socket.socket) -> None:
+        while listener.recv(65536):
+            pass
+
+    snmp = replace(probe("snmp", Transport.UDP, deadline_s=60.0), tier=Tier.READ)
+    with device(quiet, socket.SOCK_DGRAM) as port:
+        async with governed(snmp, port, governor=governor) as session:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.3, partial(governor.halt, "stop", rule="stop"))
+            began = time.monotonic()
+            with pytest.raises(Halted):
+                async with session.relay() as (host, relayed):
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as library:
+                        library.setblocking(False)
+                        library.connect((host, relayed))
+                        library.send(GET_SYSTEM)
+                        await asyncio.wait_for(loop.sock_recv(library, 65536), 15)
+            assert time.monotonic() - began < 2
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
