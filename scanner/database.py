@@ -73,6 +73,7 @@ STATE = Kind(name="state", noun="site state", head="state0001", application_id=0
 # PostgreSQL lets many write at once; we want one at a time, as with SQLite, per schema and kind.
 WRITE_LOCK = text("SELECT pg_advisory_xact_lock(hashtext(:kind), hashtext(current_schema()))")
 OWNER_LOCK = text("SELECT pg_try_advisory_lock(hashtext(:kind), hashtext(current_schema()))")
+OWNER_UNLOCK = text("SELECT pg_advisory_unlock(hashtext(:kind), hashtext(current_schema()))")
 
 
 _ONE_UPGRADE = threading.Lock()
@@ -153,13 +154,21 @@ class Database:
                     raise taken
                 return
             self._advisory = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            owner = {"kind": f"owner of {self.kind.name}"}
-            if not self._advisory.execute(OWNER_LOCK, owner).scalar_one():
+            if not self._advisory.execute(OWNER_LOCK, self._owner).scalar_one():
                 self._advisory.close()
                 self._advisory = None
                 raise taken
 
+    @property
+    def _owner(self) -> dict[str, str]:
+        return {"kind": f"owner of {self.kind.name}"}
+
     def close(self) -> None:
+        with suppress(SQLAlchemyError):
+            if self._advisory is not None:
+                # A server notices the end of a session a moment later: who resumes at once waits
+                # for nobody.
+                self._advisory.execute(OWNER_UNLOCK, self._owner)
         with suppress(SQLAlchemyError):
             if self._advisory is not None:
                 self._advisory.invalidate()  # ends the server's session, and the lock with it

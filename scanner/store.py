@@ -492,7 +492,10 @@ class RunStore:
         return self._writer.enqueue(job)
 
     def _submit(self, job: Callable[[_Log], T]) -> asyncio.Future[T]:
-        return asyncio.wrap_future(self._enqueue(job))
+        waiting = asyncio.wrap_future(self._enqueue(job))
+        # Whoever waits hears of an error; a scan that already ends of one is not told of each more.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return waiting
 
     def _write(self, job: Callable[[_Log], T]) -> T:
         return self._enqueue(job).result()

@@ -423,6 +423,9 @@ def inventory(
     from scanner.model import Asset
 
     assessment = assessing.read_assessment(run)
+    known = [one.id for one in assessment.zones]
+    if zone is not None and zone not in known:
+        raise UsageError(f"--zone {zone}: no such zone\n  hint: known are: {', '.join(known)}")
     assets = tuple(a for a in assessment.assets if zone is None or a.zone == zone)
     if as_json:
         adapter = TypeAdapter(tuple[Asset, ...])

@@ -88,6 +88,8 @@ def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> t
     try:
         document = json.loads(file.read_bytes())
         found = score.score(document, load(plant))
+        ledgers = folder or (run / "lab" if (run / "lab").is_dir() else None)
+        totals = score.ledger_totals(ledgers) if ledgers is not None else {}
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
     except ValueError as error:
@@ -96,8 +98,6 @@ def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> t
         ) from error
     except LabError as error:
         raise UsageError(str(error)) from error
-    ledgers = folder or (run / "lab" if (run / "lab").is_dir() else None)
-    totals = score.ledger_totals(ledgers) if ledgers is not None else {}
     if as_json:
         text = json.dumps({"score": asdict(found), "ledgers": totals}, indent=2, default=str)
     else:

@@ -13,9 +13,33 @@ from pathlib import Path
 
 import pytest
 
+from scanner import assess
 from scanner.cli import app, scanning
+from scanner.cli.scanning import total_figures
 from scanner.governor import Clock, Governor
+from scanner.model import RunInfo, Safety, Tier, ZoneInfo
 from scanner.windows import Permission
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+EMPTY = assess.assess(
+    site="Harbour waterworks",
+    run=RunInfo(
+        id="r1", started_at=NOON, finished_at=NOON, state="finished", reason="", version="0.1",
+        tiers=(), authorisation="", authorised_by="", runs=("r1",), chain_head="",
+        observations={}, limits={},
+    ),
+    zones=(
+        ZoneInfo(
+            id="control", name="Control", purdue=1, networks=(), sl_t={}, tier=Tier.IDENTIFY,
+            profile="default",
+        ),
+    ),
+    conduits=(), assets=(), observations=(), exchanges=(), checks=(), findings=(),
+    attestations=(),
+    safety=Safety(
+        total=total_figures(()), devices=(), loosenings=(), halted=None, withheld={}
+    ),
+)  # fmt: skip
 
 
 def governor() -> Governor:
@@ -102,3 +126,16 @@ def test_a_place_that_cannot_be_written_is_no_bug_of_ours(
     assert code == app.USAGE
     assert hint in said
     assert "internal error" not in said
+
+
+def test_a_zone_or_a_lab_that_does_not_exist_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path / "assessment.json")
+    Path(run).write_bytes(assess.to_json(EMPTY))
+
+    assert ended(monkeypatch, "inventory", run, "--zone", "contrl") == app.USAGE
+    assert "known are: control" in capsys.readouterr().err
+    assert ended(monkeypatch, "inventory", run, "--zone", "control") == 0
+    assert ended(monkeypatch, "lab", "score", run, "--dir", str(tmp_path / "gone")) == app.USAGE
+    assert "no ledgers in" in capsys.readouterr().err
