@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
         run(PYTHON, "-m", "mypy")
         run(BIN / "lint-imports", "--no-cache")
     only_fast = ("-m", "not integration and not lab and not root") if fast else ()
-    spread = ("-n", "auto", "--dist", "loadgroup")
+    spread = ("-n", "auto", "--dist", "loadfile")
     run(PYTHON, "-m", "pytest", "-q", *spread, *only_fast, *rest)
 
 
