@@ -46,7 +46,7 @@ class Demo:
 
 def run_demo(walkdown: Walkdown, folder: Path) -> Demo:
     """The demo stands at fixed addresses: other workers wait for theirs."""
-    with (Path(tempfile.gettempdir()) / "walkdown-demo.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"walkdown-demo-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         started = time.monotonic()
         said = walkdown("demo", "--out", folder)
