@@ -204,6 +204,7 @@ class Wire:
     async def send(self, data: bytes, *, closing: bool = False) -> None:
         """Send one frame. The kernel's own count of segments is charged, also retransmissions."""
         if not self._stream:
+            self.settle()  # the last datagram may have had no answer that settled it
             await self._send_piece(data, 1, closing)
             return
         cap = self._device.limits.packets_per_s

@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from scanner.errors import BadReply, Halted, OutsideWindow, WireError
+from scanner.errors import BadReply, Halted, OutsideWindow, Silent, WireError
 from scanner.governor import Clock, Governor
 from scanner.model import Tier, Transport
 from scanner.spec import Probe
@@ -151,6 +151,23 @@ async def test_a_late_second_answer_finds_a_socket_and_draws_no_icmp(governed) -
         assert await asyncio.to_thread(done.wait, 5)
 
     assert complaints == []
+
+
+async def test_every_datagram_is_counted_also_those_without_an_answer(governed) -> None:
+    heard: list[bytes] = []
+
+    def quiet(listener: socket.socket) -> None:
+        while data := listener.recv(65536):
+            heard.append(data)
+
+    with device(quiet, socket.SOCK_DGRAM) as port:
+        async with governed(probe("snmp", Transport.UDP), port) as session:
+            for _ in range(3):
+                with pytest.raises(Silent):
+                    await session.exchange(GET_SYSTEM, len, label="system group", deadline_s=0.1)
+
+    assert len(heard) == 6
+    assert session.device.figures.packets == 6
 
 
 async def test_a_turn_that_comes_after_the_window_sends_no_connection_request(governed) -> None:
