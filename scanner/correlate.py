@@ -193,16 +193,17 @@ def reach(observations: Iterable[Observation]) -> Reach:
     """
     Whether something was there.
 
-    A refused connection proves a device, except on loopback, where the local kernel refuses for
-    every address; there it counts as silence. What was read from files (port 0) shows nothing.
-    Silence needs every question asked to its end: a device of which some were withheld,
+    A connection that came about proves a device, even one that hangs up or says nothing (many let
+    only known masters speak). A refused one does too, except on loopback, where the local kernel
+    refuses for every address; there it counts as silence. What was read from files (port 0) shows
+    nothing. Silence needs every question asked to its end: a device of which some were withheld,
     interrupted or failed may have answered just those.
     """
     silent = open_ = False
     for observation in observations:
         if observation.port == 0:
             continue
-        if observation.outcome in (Outcome.ANSWERED, Outcome.GARBLED):
+        if observation.connected or observation.outcome in (Outcome.ANSWERED, Outcome.GARBLED):
             return "seen"
         if observation.outcome is Outcome.REFUSED and not _is_loopback(observation.address):
             return "seen"

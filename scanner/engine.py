@@ -194,7 +194,14 @@ class Engine:
         if unasked:
             outcome = Outcome.INTERRUPTED
         await self._keep(
-            visit, question, outcome, reason, facts, tuple(session.exchange_ids), started
+            visit,
+            question,
+            outcome,
+            reason,
+            facts,
+            tuple(session.exchange_ids),
+            started,
+            connected=session.connected,
         )
 
     def _busy(self, device: Device) -> float:
@@ -224,6 +231,8 @@ class Engine:
         facts: tuple[Fact, ...],
         exchanges: tuple[str, ...],
         started: datetime | None = None,
+        *,
+        connected: bool = False,
     ) -> None:
         now = self._governor.clock.wall()
         target = question.target
@@ -243,6 +252,7 @@ class Engine:
                 finished_at=now,
                 facts=facts,
                 exchanges=exchanges,
+                connected=connected,
             )
         )
         visit.note(observation)

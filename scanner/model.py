@@ -189,7 +189,8 @@ class Observation:
     """
     What became of one question (one probe on one port of one device in one tier).
 
-    `facts` is empty unless the outcome is `answered`. `exchanges` are ids.
+    `facts` is empty unless the outcome is `answered`. `exchanges` are ids. `connected` tells that a
+    TCP connection came about: somebody is there, even if nothing that we understand was said.
     """
 
     id: str
@@ -207,6 +208,7 @@ class Observation:
     facts: tuple[Fact, ...]
     exchanges: tuple[str, ...]
     source: str = "active"
+    connected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,6 +184,8 @@ class GovernedSession:
         self._worst_s = 0.0
         self._secrets: set[bytes] = set()
         self.exchange_ids: list[str] = []
+        self.connected = False
+        """Whether a TCP connection came about: then somebody is there, whatever they say."""
 
     # --- what a probe may know ------------------------------------------------------------------
 
@@ -355,6 +357,7 @@ class GovernedSession:
                 await wire.connect()
                 if self._target.transport is Transport.TCP:
                     self._device.figures.connections += 1
+                    self.connected = True
                 self._open = stack.pop_all()
         except BaseException:
             await wire.close()

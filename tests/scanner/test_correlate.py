@@ -179,6 +179,13 @@ def test_presence_of_a_declared_asset(outcomes: list[Outcome], presence: Presenc
     assert one(several, [declared()]).presence is presence
 
 
+@pytest.mark.parametrize("outcome", [Outcome.SILENT, Outcome.FAILED, Outcome.INTERRUPTED])
+def test_who_takes_a_connection_is_there_even_if_it_says_nothing(outcome: Outcome) -> None:
+    hung_up = observation("o1", outcome=outcome, connected=True)
+    assert one([hung_up], [declared()]).presence is Presence.DECLARED_AND_SEEN
+    assert one([hung_up]).presence is Presence.SEEN_AND_UNDECLARED
+
+
 def test_an_address_that_does_not_resolve_is_silent_whatever_else_was_to_be_asked() -> None:
     first = observation("o1", outcome=Outcome.SILENT)
     rest = observation("o2", port=80, outcome=Outcome.WITHHELD, reason=NOBODY_THERE)

@@ -198,6 +198,7 @@ async def test_a_refused_connection_is_told_as_refused(governed) -> None:
 
     assert session.evidence_kept.ends["x1"]["outcome"] is Outcome.REFUSED
     assert session.device.figures.packets == 1
+    assert not session.connected
 
 
 async def test_silence_ends_at_the_deadline_and_still_with_fin(governed) -> None:
@@ -209,6 +210,7 @@ async def test_silence_ends_at_the_deadline_and_still_with_fin(governed) -> None
 
     assert device.ends == ["fin"]
     assert session.evidence_kept.ends["x1"]["outcome"] is Outcome.SILENT
+    assert session.connected, "somebody took the connection"
 
 
 async def test_a_close_before_the_whole_reply_is_told_and_the_beginning_kept(governed) -> None:
