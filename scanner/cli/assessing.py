@@ -332,7 +332,7 @@ def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise StoreError(
             f"{out}: the report cannot be written ({error.strerror});"
-            " the run itself is kept: free some space, then `walkdown assess`"
+            " the run itself is kept: make room or mend the permissions, then `walkdown assess`"
         ) from error
     return tuple(written)
 

@@ -113,7 +113,7 @@ async def scan(
             "contact, valid_from and valid_until"
         )
     plan = make_plan(which, only=order.only, zone=order.zone)
-    _refuse_what_cannot_work(which, plan)
+    _refuse_what_cannot_work(which, plan, environment)
     place: str | Path = order.store or order.out / "walkdown.db"
     with SiteState.open(which.state) as state:
         lock = state.take_scan_lock(
@@ -129,7 +129,7 @@ async def scan(
             )  # fmt: skip
 
 
-def _refuse_what_cannot_work(which: site.Site, plan: Plan) -> None:
+def _refuse_what_cannot_work(which: site.Site, plan: Plan, environment: Mapping[str, str]) -> None:
     if not plan.questions:
         why = "\n  ".join(plan.skipped) or "no zone has an address to ask"
         raise UsageError(f"there is nothing to ask:\n  {why}")
@@ -140,6 +140,10 @@ def _refuse_what_cannot_work(which: site.Site, plan: Plan) -> None:
                 f"zone {zone.id}: this machine has no route to {first}\n"
                 "  hint: connect the laptop to that network, or scan with --only from where you are"
             )
+    # A secret that cannot be had is told now and not in the middle of the night.
+    for device in plan.devices:
+        for question in device.questions:
+            login_for(which, device, question, environment)
 
 
 def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan) -> RunStore:
@@ -396,27 +400,10 @@ class _Lender:
         return Grant(
             options=options,
             known=known,
-            login=self._login(question, device),
+            login=login_for(self._site, device, question, self._environment),
             default_credentials=self._defaults(question, device, identity),
             attempts=self._ledger(device, identity),
             fingerprint_key=self._key,
-        )
-
-    def _login(self, question: PlannedQuestion, device: DevicePlan) -> Login | None:
-        reference = device.policy.login
-        if reference is None or "login" not in question.probe.needs:
-            return None
-        secret = secret_references.resolve(
-            reference.secret,
-            environment=self._environment,
-            folder=self._site.folder,
-            check_mode=os.name == "posix",
-        )
-        return Login(
-            platform=reference.platform,
-            user=reference.user,
-            secret=secret,
-            host_key=reference.host_key,
         )
 
     def _defaults(
@@ -441,6 +428,27 @@ class _Lender:
             now=self._clock.wall,
             sleep=self._clock.sleep,
         )
+
+
+def login_for(
+    which: site.Site, device: DevicePlan, question: PlannedQuestion, environment: Mapping[str, str]
+) -> Login | None:
+    """The operator's own login, where a question needs it. Raises UsageError."""
+    reference = device.policy.login
+    if reference is None or "login" not in question.probe.needs:
+        return None
+    secret = secret_references.resolve(
+        reference.secret,
+        environment=environment,
+        folder=which.folder,
+        check_mode=os.name == "posix",
+    )
+    return Login(
+        platform=reference.platform,
+        user=reference.user,
+        secret=secret,
+        host_key=reference.host_key,
+    )
 
 
 def _key_file(which: site.Site) -> Path:

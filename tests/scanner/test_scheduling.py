@@ -11,6 +11,7 @@ import pytest
 
 from scanner import assess, site
 from scanner.cli.assessing import assess_runs, check_inputs, write_reports
+from scanner.cli.scanning import ScanOrder, scan
 from scanner.cli.scheduling import _new_devices, _newest_first
 from scanner.errors import UsageError
 from scanner.model import Assessment, Observation, Outcome, Tier, Transport
@@ -114,3 +115,30 @@ def test_what_the_report_will_need_is_missed_before_the_scan(
 
 def test_a_site_without_extras_needs_nothing(tmp_path: Path) -> None:
     check_inputs(load(tmp_path), now=NIGHT, environment={})
+
+
+async def test_a_secret_that_cannot_be_had_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        """
+site: Test
+zones:
+  - id: dmz
+    networks: [127.30.8.0/30]
+    sl_t: 1
+    tier: read
+    assets:
+      - name: SW-1
+        address: 127.30.8.1
+        login:
+          platform: linux
+          user: auditor
+          secret: env:WALKDOWN_SW1
+          host_key: SHA256:0000000000000000000000000000000000000000000
+"""
+    )
+
+    with pytest.raises(UsageError, match="WALKDOWN_SW1 is not set"):
+        await scan(ScanOrder(site_file=file, out=tmp_path / "run"), environment={})
+
+    assert not (tmp_path / "run").exists()
