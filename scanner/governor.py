@@ -2,7 +2,7 @@
 When, how often and whether at all: windows, budgets, slots, pacing, breakers, halt.
 
 The governor never sees bytes. It counts what the device will count: SYN, FIN, segments with
-payload, datagrams and retransmissions (safety.md section 0; pure ACKs apart). Before each step it
+payload, datagrams and retransmissions (pure ACKs apart). Before each step it
 reserves the worst case, afterwards it gives back what the kernel did not use. Clock and sleep are
 arguments, so that pacing is tested without waiting.
 """
@@ -85,7 +85,7 @@ class Rate:
 
 @dataclass(slots=True)
 class Health:
-    """What is known of how a device fares; decides on distress (safety.md section 6)."""
+    """What is known of how a device fares; decides on distress."""
 
     silent_in_a_row: int = 0
     answered_ports: set[int] = field(default_factory=set)

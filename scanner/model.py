@@ -525,7 +525,7 @@ class AttestationInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """The one document that reports are rendered from. Contract: design.md section 5."""
+    """The one document that reports are rendered from; `walkdown schema` prints its form."""
 
     schema: str
     site: str

@@ -3,7 +3,7 @@ The only door to the network: a `Session` for one probe on one endpoint.
 
 Steps of every frame, each able to refuse with its own error: guard, window, breaker, budget,
 connection slot, pacing, wire, evidence (always, also on failure). The intent is on disk before the
-frame leaves. See design.md section 3; the promises are in docs/safety.md.
+frame leaves. See docs/architecture.md and docs/decisions/0003-governor-rings.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ Sockets as the safety contract wants them; used by scanner.session and by nothin
 
 Every socket gives up after 2 s without acknowledgement, also when this process is gone
 (`TCP_USER_TIMEOUT`), offers a small receive window, and ends with FIN: half-close, bounded drain,
-close. Source: safety.md sections 2.2 and 6; tcp(7).
+close. Source: tcp(7), RFC 9293 sections 3.6 and 3.10.
 """
 
 from __future__ import annotations
