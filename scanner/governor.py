@@ -14,9 +14,9 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideWindow, TierTooLow
+from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideScope, OutsideWindow, TierTooLow
 from scanner.model import CanaryResult, SafetyFigures, Tier
 from scanner.profiles import Profile
 from scanner.windows import Permission
@@ -182,11 +182,18 @@ class Governor:
     """
     One per scan. `permission(zone_id, now)` is asked at every frame; its first `until` also becomes
     a monotonic deadline, so that a wall clock set back cannot lengthen a window.
+    `in_scope(zone_id, address)` is asked before every connection.
     """
 
-    def __init__(self, clock: Clock, permission: Callable[[str, datetime], Permission]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        permission: Callable[[str, datetime], Permission],
+        in_scope: Callable[[str, str], bool],
+    ) -> None:
         self.clock = clock
         self._permission = permission
+        self._in_scope = in_scope
         self._deadlines: dict[str, float] = {}
         self._devices: dict[str, Device] = {}
         self._zones: dict[str, ZoneState] = {}
@@ -284,14 +291,11 @@ class Governor:
         if device.health.stopped:
             raise BreakerOpen(device.health.stopped)
 
-    def seconds_left(self, zone: str) -> float | None:
-        """Until the window of this zone ends; None when nothing bounds it."""
-        permission = self._permission(zone, self.clock.wall())
-        if permission.until is None:
-            return None
-        left = (permission.until - self.clock.wall()) / timedelta(seconds=1)
-        deadline = self._deadlines.get(zone)
-        return left if deadline is None else min(left, deadline - self.clock.monotonic())
+    def check_scope(self, device: Device, zone: str, address: str) -> None:
+        """Raise OutsideScope: the plan says whom to ask, and the door looks once more."""
+        if not self._in_scope(zone, address):
+            device.figures.refusals[OutsideScope.rule] += 1
+            raise OutsideScope(f"{address} is not in the scope of zone {zone}")
 
     @contextmanager
     def connection(self, device: Device) -> Iterator[None]:

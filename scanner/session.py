@@ -348,6 +348,7 @@ class GovernedSession:
     async def _connect(self) -> None:
         if self._connections >= self._probe.connections:
             raise ToolBug(f"probe {self._probe.name} wants more connections than it declared")
+        self._governor.check_scope(self._device, self._target.zone, self._target.address)
         self._connections += 1
         wire = Wire(self._target, self._device, self._governor, self._may_go)
         try:

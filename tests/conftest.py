@@ -230,7 +230,9 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
         **grant: object,
     ) -> AsyncIterator[GovernedSession]:
         governor = governor or Governor(
-            real_clock(), lambda zone, now: Permission(allowed=True, until=None, reason="")
+            real_clock(),
+            lambda zone, now: Permission(allowed=True, until=None, reason=""),
+            lambda zone, address: True,
         )
         evidence = evidence or MemoryEvidence()
         device = governor.device(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -206,7 +205,7 @@ def backup_observations(
         if source.kind == "git":
             told = git.read(
                 source.path, source=source.id, assets=assets, policy=policy, now=now,
-                run=_run_git, environment=environment, normalise=normalise,
+                run=git.start, environment=environment, normalise=normalise,
             )  # fmt: skip
         else:
             told = folder.read(
@@ -237,18 +236,6 @@ def backup_observations(
         for number, asset in enumerate(assets, 1)
         if asset.id in records and asset.address is not None and asset.sub_address is None
     )
-
-
-def _run_git(argv: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed read-only git commands, see scanner.backups
-            list(argv), env=dict(environment), capture_output=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"git cannot be run: {type(error).__name__}") from error
-    if done.returncode != 0:
-        raise UsageError(f"git says: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
 
 
 def _attestations(which: site.Site, now: datetime) -> tuple[AttestationInfo, ...]:

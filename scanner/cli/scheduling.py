@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +18,6 @@ from scanner.state import SiteState
 
 LOOK_EVERY_S = 30.0
 LEASE = timedelta(minutes=2)
-TELL_WITHIN_S = 60.0
 LOOK_BACK = 10
 """Earlier runs that are read to tell which devices are new."""
 
@@ -120,7 +118,7 @@ async def _once(
             sleep=asyncio.sleep,
             may_start=may_start,
             run=carry_out,
-            notify=_notify,
+            notify=schedule.run_command,
             lease=LEASE,
         )
 
@@ -193,20 +191,6 @@ def _new_devices(earlier: Sequence[Path], assessment: Assessment) -> tuple[str, 
         if not unknown:
             break
     return (*new, *(unknown or ()))
-
-
-async def _notify(argv: Sequence[str], payload: str) -> None:
-    def start() -> None:
-        try:
-            done = subprocess.run(  # noqa: S603 - the owner's own command, without a shell
-                list(argv), input=payload.encode(), timeout=TELL_WITHIN_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UsageError(f"{argv[0]}: {type(error).__name__}") from error
-        if done.returncode != 0:
-            raise UsageError(f"{argv[0]} ended with code {done.returncode}")
-
-    await asyncio.to_thread(start)
 
 
 def _boottime() -> float:

@@ -114,6 +114,7 @@ async def scan(
     governor = governor or Governor(
         Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
         lambda zone, now: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: True,
     )
     with ThreadPoolExecutor(1) as executor:
         engine = Engine(
@@ -307,6 +308,7 @@ async def test_a_device_that_keeps_us_busy_is_left_after_its_minutes(tmp_path: P
     governor = Governor(
         Clock(monotonic=lambda: now[0], wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
         lambda zone, at: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: True,
     )
 
     async def drips(session) -> tuple[Fact, ...]:
@@ -357,6 +359,7 @@ async def test_no_more_devices_of_a_zone_are_under_way_than_its_cap_of_packets(
     governor = Governor(
         Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
         lambda zone, now: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: True,
     )
     with ThreadPoolExecutor(1) as executor:
         await Engine(
@@ -421,6 +424,7 @@ async def test_a_closed_window_ends_its_zone(tmp_path: Path) -> None:
     governor = Governor(
         Clock(monotonic=lambda: 0.0, wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
         lambda zone, now: Permission(allowed=False, until=None, reason="the window is closed"),
+        lambda zone, address: True,
     )
 
     async def talks(session) -> tuple[Fact, ...]:

@@ -109,7 +109,7 @@ def test_a_step_larger_than_the_cap_goes_alone_instead_of_never() -> None:
 
 async def test_a_new_connection_waits_for_the_interval_of_the_profile() -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), always)
+    governor = Governor(time.clock(), always, lambda zone, address: True)
     fragile = device(governor, limits=FRAGILE)
 
     await governor.may_connect(fragile)
@@ -121,7 +121,7 @@ async def test_a_new_connection_waits_for_the_interval_of_the_profile() -> None:
 
 async def test_all_devices_of_a_zone_share_its_cap() -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), always)
+    governor = Governor(time.clock(), always, lambda zone, address: True)
     devices = [device(governor, f"127.0.0.{n}") for n in range(1, 51)]
     sent: list[float] = []
 
@@ -139,7 +139,7 @@ async def test_all_devices_of_a_zone_share_its_cap() -> None:
 
 
 async def test_the_planned_budget_is_never_exceeded() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor, budget=3)
 
     (await governor.reserve(one, 2)).settle(2, 1000.0)
@@ -151,7 +151,7 @@ async def test_the_planned_budget_is_never_exceeded() -> None:
 
 
 def test_a_tier_that_was_not_granted_is_refused() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
 
     with pytest.raises(TierTooLow):
         governor.check(device(governor), Tier.READ, 5.0)
@@ -159,7 +159,9 @@ def test_a_tier_that_was_not_granted_is_refused() -> None:
 
 def test_no_step_starts_that_might_not_end_before_the_window() -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), until(START + timedelta(seconds=60)))
+    governor = Governor(
+        time.clock(), until(START + timedelta(seconds=60)), lambda zone, address: True
+    )
     one = device(governor)
 
     governor.check(one, Tier.IDENTIFY, 5.0)
@@ -172,7 +174,9 @@ def test_no_step_starts_that_might_not_end_before_the_window() -> None:
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
 def test_a_wall_clock_that_jumps_cannot_lengthen_a_window(jump: timedelta) -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), until(START + timedelta(seconds=60)))
+    governor = Governor(
+        time.clock(), until(START + timedelta(seconds=60)), lambda zone, address: True
+    )
     one = device(governor)
     governor.check(one, Tier.IDENTIFY, 5.0)
 
@@ -185,7 +189,9 @@ def test_a_wall_clock_that_jumps_cannot_lengthen_a_window(jump: timedelta) -> No
 
 async def test_a_halt_ends_every_wait_at_once() -> None:
     governor = Governor(
-        Clock(monotonic=lambda: 0.0, wall=lambda: START, sleep=asyncio.sleep), always
+        Clock(monotonic=lambda: 0.0, wall=lambda: START, sleep=asyncio.sleep),
+        always,
+        lambda zone, address: True,
     )
     waiting = asyncio.ensure_future(governor.sleep(3600))
     await asyncio.sleep(0)
@@ -199,7 +205,7 @@ async def test_a_halt_ends_every_wait_at_once() -> None:
 
 
 def test_silence_of_an_address_that_never_answered_is_no_distress() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
 
     for _ in range(10):
@@ -210,7 +216,7 @@ def test_silence_of_an_address_that_never_answered_is_no_distress() -> None:
 
 
 def test_silence_of_a_question_answered_before_asks_for_a_canary() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
     governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
@@ -221,7 +227,7 @@ def test_silence_of_a_question_answered_before_asks_for_a_canary() -> None:
 
 
 def test_a_new_question_left_unanswered_by_a_port_that_answers_is_no_distress() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
     governor.note_answer(one, 502, "unit 1", 0.01, exempt=False)
 
@@ -232,7 +238,7 @@ def test_a_new_question_left_unanswered_by_a_port_that_answers_is_no_distress() 
 
 
 def test_three_silent_ports_in_a_row_ask_for_a_canary() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
     governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
@@ -245,7 +251,7 @@ def test_three_silent_ports_in_a_row_ask_for_a_canary() -> None:
 
 
 def test_a_slow_reply_is_a_sign_and_a_second_sign_stops_the_device() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
     governor.note_answer(one, 502, "identity", 0.01, exempt=False)
 
@@ -258,7 +264,7 @@ def test_a_slow_reply_is_a_sign_and_a_second_sign_stops_the_device() -> None:
 
 
 def test_a_failed_canary_stops_the_device() -> None:
-    governor = Governor(FakeTime().clock(), always)
+    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
 
     governor.note_canary(one, False, "silent")
@@ -269,7 +275,7 @@ def test_a_failed_canary_stops_the_device() -> None:
 
 def test_two_devices_in_distress_within_a_minute_stop_their_zone() -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), always)
+    governor = Governor(time.clock(), always, lambda zone, address: True)
     first, second, third = (device(governor, f"127.0.0.{n}") for n in (1, 2, 3))
 
     governor.note_reset(first, 502, "identity")
@@ -282,7 +288,7 @@ def test_two_devices_in_distress_within_a_minute_stop_their_zone() -> None:
 
 def test_two_devices_in_distress_far_apart_do_not_stop_their_zone() -> None:
     time = FakeTime()
-    governor = Governor(time.clock(), always)
+    governor = Governor(time.clock(), always, lambda zone, address: True)
     first, second, third = (device(governor, f"127.0.0.{n}") for n in (1, 2, 3))
 
     governor.note_reset(first, 502, "identity")

@@ -6,8 +6,10 @@ import asyncio
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -20,15 +22,18 @@ from scanner.errors import (
     Closed,
     GuardRefused,
     Halted,
+    OutsideScope,
     Refused,
     Reset,
     Silent,
     TierTooLow,
     ToolBug,
 )
+from scanner.governor import Clock, Governor
 from scanner.model import Outcome, Tier, Transport
 from scanner.profiles import FRAGILE
 from scanner.spec import Probe
+from scanner.windows import Permission
 from scanner.wire import SEGMENT_PACKETS, pieces
 
 READ_IDENTITY = bytes.fromhex("0001 0000 0005 01 2b0e0100")
@@ -154,6 +159,26 @@ async def test_half_a_frame_is_refused(governed) -> None:
     async with governed(MODBUS, 1) as session:
         with pytest.raises(GuardRefused):
             await session.exchange(READ_IDENTITY[:-1], mbap, label="half")
+
+
+async def test_an_address_outside_the_scope_is_never_reached_whatever_the_plan_says(
+    governed,
+) -> None:
+    governor = Governor(
+        Clock(monotonic=time.monotonic, wall=lambda: datetime.now(UTC), sleep=asyncio.sleep),
+        lambda zone, now: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: False,
+    )
+
+    async with listening(lambda device, data: IDENTITY) as device:
+        async with governed(MODBUS, device.port, governor=governor) as session:
+            with pytest.raises(OutsideScope):
+                await session.exchange(READ_IDENTITY, mbap, label="x")
+
+    assert device.connections == 0
+    assert session.device.figures.packets == 0
+    assert session.device.figures.refusals["scope"] == 1
+    assert session.evidence_kept.ends["x1"]["outcome"] is Outcome.WITHHELD
 
 
 async def test_the_intent_is_stored_before_the_device_hears_anything(governed) -> None:

@@ -178,7 +178,7 @@ async def test_a_turn_that_comes_after_the_window_sends_no_connection_request(go
         allowed = time.monotonic() < open_until[0]
         return Permission(allowed=allowed, until=None, reason="" if allowed else "closed")
 
-    governor = Governor(real_clock(), permission)
+    governor = Governor(real_clock(), permission, lambda zone, address: True)
     accepted = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -197,7 +197,7 @@ async def test_a_turn_that_comes_after_the_window_sends_no_connection_request(go
 
 
 async def test_a_turn_that_comes_after_a_halt_sends_no_retry(governed) -> None:
-    governor = Governor(real_clock(), always)
+    governor = Governor(real_clock(), always, lambda zone, address: True)
     heard: list[bytes] = []
 
     def serve(listener: socket.socket) -> None:
@@ -240,7 +240,7 @@ async def test_the_end_of_a_permission_ends_a_session_in_which_nothing_is_sent(g
         allowed = time.monotonic() < begun + 0.2
         return Permission(allowed=allowed, until=None, reason="" if allowed else "lease is gone")
 
-    governor = Governor(real_clock(), permission)
+    governor = Governor(real_clock(), permission, lambda zone, address: True)
     finished: list[float] = []
 
     def serve(listener: socket.socket) -> None:
@@ -267,6 +267,7 @@ async def test_a_session_that_cannot_end_before_its_window_is_not_begun(governed
     governor = Governor(
         real_clock(),
         lambda zone, now: Permission(allowed=True, until=origin + timedelta(seconds=30), reason=""),
+        lambda zone, address: True,
     )
     ssh = replace(probe("ssh", deadline_s=60.0), tier=Tier.READ)
     with device(lambda listener: None, socket.SOCK_STREAM) as port:
@@ -317,7 +318,7 @@ async def test_a_reset_that_we_could_not_avoid_is_counted(governed) -> None:
 async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_seconds(
     governed,
 ) -> None:
-    governor = Governor(real_clock(), always)
+    governor = Governor(real_clock(), always, lambda zone, address: True)
     ends: list[float] = []
 
     def serve(listener: socket.socket) -> None:
@@ -358,7 +359,7 @@ async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_secon
 
 
 async def test_a_halt_ends_the_wait_of_a_library_for_its_datagram(governed) -> None:
-    governor = Governor(real_clock(), always)
+    governor = Governor(real_clock(), always, lambda zone, address: True)
 
     def quiet(listener: socket.socket) -> None:
         while listener.recv(65536):
