@@ -349,11 +349,14 @@ class _Visit:
         )
 
     def _udp_was_silent(self, question: PlannedQuestion) -> bool:
-        return not any(
-            outcome is Outcome.ANSWERED
+        """Asked over UDP, settled, and not answered; one that was cut off may not be repeated."""
+        told = [
+            outcome
             for (target, service, _), outcome in self._outcomes.items()
             if service == question.service and target.address == question.target.address
-        )
+        ]
+        closed = (Outcome.SILENT, Outcome.REFUSED)
+        return Outcome.ANSWERED not in told and any(outcome in closed for outcome in told)
 
     def reason_to_withhold(self, question: PlannedQuestion) -> str:
         if question.target.address in self.unreachable:

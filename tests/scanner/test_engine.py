@@ -445,3 +445,41 @@ async def test_a_store_that_cannot_write_ends_the_scan(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError):
         await scan(tmp_path, (probe("modbus", answering()),), journal=journal)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked"),
+    [
+        (Outcome.SILENT, True),
+        (Outcome.REFUSED, True),
+        (Outcome.ANSWERED, False),
+        (Outcome.INTERRUPTED, False),
+        (Outcome.WITHHELD, False),
+    ],
+)
+async def test_a_question_cut_off_over_udp_is_not_repeated_over_tcp(
+    tmp_path: Path, outcome: Outcome, asked: bool
+) -> None:
+    datagram = probe("enip", answering(), transport=Transport.UDP, ports=(44818,))
+    stream = probe("enip", answering(), ports=(44818,), needs=frozenset({"udp_silent"}))
+    key = "z|127.30.7.1|udp|44818|enip|identify"
+    earlier = Observation(
+        id="o1",
+        zone="z",
+        address="127.30.7.1",
+        port=44818,
+        transport=Transport.UDP,
+        protocol="enip",
+        probe="enip",
+        tier=Tier.IDENTIFY,
+        outcome=outcome,
+        reason="",
+        started_at=NOW,
+        finished_at=NOW,
+        facts=(),
+        exchanges=(),
+    )
+
+    journal, *_ = await scan(tmp_path, (datagram, stream), finished=(key,), earlier=(earlier,))
+
+    assert bool(journal.started) is asked
