@@ -8,9 +8,14 @@ autoescape on top of this. Source of the list of leading characters: OWASP ASVS 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
+FORMULA_STARTS = (
+    *("=", "+", "-", "@", "\t", "\r", "\n", "\0"),
+    *("＝", "＋", "－", "＠", "﹦", "﹢", "﹣", "﹫", "⁼", "⁺", "⁻", "₌", "₊", "₋", "−"),
+)
+"""The list of OWASP, and what else a spreadsheet may take for one of these signs."""
 
 BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
     chr(code)
@@ -55,6 +60,23 @@ def cell(text: str) -> str:
     """Visible text that no spreadsheet takes for a formula; an apostrophe stands before one."""
     shown = visible(text)
     runs = text.lstrip(" ").startswith(FORMULA_STARTS) or shown.startswith("\\x")
-    if len(shown) > CELL_LIMIT:
-        shown = f"{shown[:CELL_LIMIT]}… ({len(shown) - CELL_LIMIT:,} more characters)"
+    if _units(shown) > CELL_LIMIT:
+        kept = shown.encode("utf-16-le")[: 2 * CELL_LIMIT].decode("utf-16-le", "ignore")
+        shown = f"{kept}… ({len(shown) - len(kept):,} more characters)"
     return f"'{shown}" if runs else shown
+
+
+def csv_cell(text: str) -> str:
+    """
+    As `cell`, and no formula either for a program that takes the semicolon for the separator, as
+    spreadsheets do where the comma is the decimal sign: there our quotes do not hold it together.
+    """
+    return _AFTER_SEMICOLON.sub(r"\1'", cell(text))
+
+
+_AFTER_SEMICOLON = re.compile(rf"(;[\s\"']*)(?=[{re.escape(''.join(FORMULA_STARTS))}])")
+
+
+def _units(text: str) -> int:
+    """Length as spreadsheets count it: what is beyond the 16-bit characters counts twice."""
+    return len(text) + sum(character > "\uffff" for character in text)

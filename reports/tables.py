@@ -1,8 +1,8 @@
 """
 The assessment's tables as CSV (for spreadsheets) and JSON (for programs).
 
-`render(assessment)` returns file name → bytes. Every cell passes `inert.cell`; rows are in the
-order of the assessment, so equal input gives equal bytes.
+`render(assessment)` returns file name → bytes. Every cell passes `inert.csv_cell`; rows are in the
+order of the assessment, so equal input gives equal bytes. reports.workbook has the same as XLSX.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reports.inert import cell
+from reports.inert import csv_cell
 from scanner.model import Assessment, Asset, Finding, Outcome
 
 Row = Mapping[str, Any]
@@ -31,13 +31,18 @@ def render(assessment: Assessment) -> dict[str, bytes]:
 
 def inventory_csv(assets: Iterable[Asset]) -> str:
     """The asset list as CSV text."""
-    return _csv([_asset(asset) for asset in assets])
+    return _csv(inventory_rows(assets))
+
+
+def inventory_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:
+    """The asset list as rows with plain values."""
+    return [_asset(asset) for asset in assets]
 
 
 def tables(assessment: Assessment) -> dict[str, list[dict[str, Any]]]:
     """Table name → rows with plain values."""
     return {
-        "inventory": [_asset(asset) for asset in assessment.assets],
+        "inventory": inventory_rows(assessment.assets),
         "findings": [_finding(finding) for finding in assessment.findings],
         "control_matrix": [
             {
@@ -202,4 +207,4 @@ def _plain(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return str(value)
-    return cell(str(value))
+    return csv_cell(str(value))

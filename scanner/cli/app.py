@@ -413,13 +413,14 @@ def inventory(
     run: Annotated[Path, typer.Argument(help="A run's folder or an assessment.json.")],
     zone: Annotated[str | None, typer.Option("--zone", help="Of this zone only.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write XLSX to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the asset list."""
     from pydantic import TypeAdapter
 
-    from reports import tables
-    from scanner.cli import assessing, display
+    from reports import tables, workbook
+    from scanner.cli import assessing, display, scanning
     from scanner.model import Asset
 
     assessment = assessing.read_assessment(run)
@@ -432,6 +433,9 @@ def inventory(
         _write(adapter.dump_json(assets, indent=2, ensure_ascii=True))
     elif as_csv:
         sys.stdout.write(tables.inventory_csv(assets))
+    elif xlsx is not None:
+        scanning.write_atomically(xlsx, workbook.inventory(assets, assessment.run.started_at))
+        out().print(f"{xlsx} written", markup=False)
     else:
         display.show_inventory(out(), assets)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reports import html, tables
+from reports import html, tables, workbook
 from scanner import __version__, assess, attest, correlate, discovery, judge, site
 from scanner.backups import folder, git
 from scanner.cli.scanning import (
@@ -301,13 +301,14 @@ def _safety(runs: Sequence[_Run], which: site.Site) -> Safety:
 
 
 def write_reports(assessment: Assessment, out: Path) -> tuple[Path, ...]:
-    """assessment.json, report.html and the tables as CSV and JSON, each whole or not at all."""
+    """assessment.json, report.html and the tables (XLSX, CSV, JSON), each whole or not at all."""
     files: dict[str, bytes] = {
         "assessment.json": assess.to_json(assessment),
         "report.html": html.render(assessment),
     }
     for name, content in tables.render(assessment).items():
         files[f"tables/{name}"] = content
+    files[f"tables/{workbook.NAME}"] = workbook.render(assessment)
     written = []
     try:
         out.mkdir(parents=True, exist_ok=True)

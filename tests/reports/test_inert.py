@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.inert import FORMULA_STARTS, bounded, cell, visible
+from reports.inert import CELL_LIMIT, FORMULA_STARTS, bounded, cell, csv_cell, visible
 
 
 @settings(max_examples=200)
@@ -53,3 +53,20 @@ def test_readable_text_stays_and_the_rest_is_spelled_out(text: str, shown: str) 
 
 def test_a_pile_of_marks_cannot_paint_over_its_neighbours() -> None:
     assert visible("a" + "\u0300" * 9) == "a" + "\u0300" * 3 + "\\u0300" * 6
+
+
+@settings(max_examples=200)
+@given(st.text(alphabet="a;=+-@\"' ＝,|"))
+def test_no_formula_begins_behind_a_semicolon_either(text: str) -> None:
+    """A program that splits at semicolons sees our commas and quotes as text."""
+    first, *others = csv_cell(text).split(";")
+    assert not first.lstrip(" ").startswith(FORMULA_STARTS)
+    for part in others:
+        assert not part.lstrip(' "').startswith(FORMULA_STARTS)
+
+
+def test_a_cell_is_measured_as_a_spreadsheet_measures() -> None:
+    wide = cell("\U0001f3ed" * 20_000)
+
+    assert len(wide.encode("utf-16-le")) // 2 < CELL_LIMIT + 100
+    assert wide.endswith("… (4,000 more characters)")
