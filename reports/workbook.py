@@ -74,7 +74,7 @@ def _workbook(sheets: Mapping[str, Sequence[Mapping[str, Any]]], at: datetime) -
 
 
 def _write(sheet: Any, y: int, x: int, value: object) -> None:
-    if value is None:
+    if value in (None, ""):
         return
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         sheet.write_number(y, x, value)
