@@ -18,7 +18,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reports.inert import visible
 from scanner import __version__
+from scanner.cli.terminal import Terminal
 from scanner.errors import ToolBug, UsageError, WalkdownError
 
 USAGE, GAPS, HALTED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 130
@@ -114,23 +116,16 @@ def _internal(bug: Exception) -> None:
         highlight=False,
     )
     if os.environ.get("WALKDOWN_TRACEBACK"):
-        traceback.print_exception(bug)
-
-
-class _Terminal(Console):
-    """A reader that goes away (`| head`) ends the words, never the scan or its exit code."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        lines = "".join(traceback.format_exception(bug))
+        err().print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 def out() -> Console:
-    return _Terminal(soft_wrap=False, emoji=False)  # 2001:db8:100:1 has no picture in it
+    return Terminal()
 
 
 def err() -> Console:
-    return _Terminal(stderr=True, emoji=False)
+    return Terminal(stderr=True)
 
 
 def _print_json(value: object) -> None:
@@ -656,7 +651,7 @@ def lab_score(
     from scanner.cli import demo
 
     text, perfect = demo.lab_score(run, plant, folder, as_json=as_json)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write("\n".join(map(visible, text.split("\n"))) + "\n")
     if not perfect:
         raise Ended(GAPS)
 

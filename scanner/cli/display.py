@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from reports.inert import visible
 from scanner.diff import Diff
 from scanner.engine import Engine
 from scanner.governor import Governor
@@ -39,12 +39,10 @@ PLAIN_LINE_S = 5.0
 
 
 def inert(text: str, most: int = 200) -> str:
-    """Foreign text made harmless for a terminal: nothing but visible characters."""
-    visible = "".join(
-        c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\x{ord(c):02x}"
-        for c in text[:most]
-    )
-    return escape(visible + ("…" if len(text) > most else ""))
+    """Foreign text made harmless for a terminal: nothing but visible characters, no markup."""
+    shown = visible(text[:most]) + ("…" if len(text) > most else "")
+    # A backslash at the very end would take the meaning from our own markup behind it.
+    return escape(f"{shown} " if shown.endswith("\\") else shown)
 
 
 # --- progress ----------------------------------------------------------------------------------

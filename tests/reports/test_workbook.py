@@ -50,7 +50,7 @@ def test_the_cells_are_the_values_of_the_tables(plant: Assessment) -> None:
                 elif isinstance(value, str):
                     assert one.value == (value or None)
                 else:
-                    assert one.value == value
+                    assert one.value == (value if value is None else pytest.approx(value))
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,13 @@ def test_text_of_devices_is_a_string_and_nothing_else(
                 assert one.data_type in CELL_TYPES
                 assert one.hyperlink is None
     for name, content in parts(document).items():
-        assert b"<f>" not in content, name
-        assert b"hyperlink" not in content.lower(), name
-        assert b"externalLink" not in content, name
-    assert not any("external" in name or "vba" in name.lower() for name in parts(document))
+        assert "external" not in name
+        assert "vba" not in name.lower()
+        if name.startswith("xl/worksheets/"):
+            assert b"<f>" not in content
+            assert b"<hyperlink" not in content
+        if name == "xl/sharedStrings.xml":
+            assert b"<r>" not in content  # no markup of its own within a string
 
 
 @pytest.mark.parametrize("character", ["A", "\U0001f3ed", "\n"])

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from scanner import site
 from scanner.cli.app import _asset, out
-from scanner.cli.display import show_exchanges, show_inventory, show_plan
+from scanner.cli.display import inert, show_exchanges, show_inventory, show_plan
 from scanner.cli.scanning import make_plan
 from scanner.errors import UsageError
 from scanner.model import (
@@ -178,3 +178,23 @@ def test_an_asset_is_named_by_its_address(text: str, expected: tuple[str | None,
 def test_a_name_instead_of_an_address_is_answered_with_a_hint() -> None:
     with pytest.raises(UsageError, match=r"(?s)FW-1: no IP address.*walkdown inventory"):
         _asset("FW-1")
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "\\", "\\\\", "\\\\\\", "\\\\\\\\", "[", "[bold", "[/bold]", "[@click=x()]"]
+)
+def test_no_text_of_a_device_takes_part_in_our_markup(ending: str) -> None:
+    text = f"PLC{ending}"
+
+    lines = printed(lambda console: console.print(f"[bold]{inert(text)}[/bold] [dim]ours[/dim]"))
+
+    assert [line.replace("  ", " ") for line in lines] == [f"{text} ours"]
+
+
+@pytest.mark.parametrize("markup", [True, False])
+def test_what_nobody_made_inert_is_still_visible_only(markup: bool) -> None:
+    text = "a\x1b[31m\x9b1m\u202e\rb\x07\u3164\nc"
+
+    lines = printed(lambda console: console.print(text, markup=markup, soft_wrap=True))
+
+    assert lines == [r"a\x1b[31m\x9b1m\u202e\x0db\x07\u3164", "c"]
