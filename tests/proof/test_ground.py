@@ -76,7 +76,10 @@ def test_the_ground_of_a_killed_proof_is_removed_by_the_next() -> None:
         import subprocess, sys, time
         from tests.proof.ground import ground
         with ground() as place:
-            place.start("device", "sleep", "1000")
+            inside = place.start(
+                "device", "sh", "-c", "echo in; exec sleep 1000", stdout=subprocess.PIPE
+            )
+            inside.stdout.readline()
             print(*place.names.values(), flush=True)
             time.sleep(1000)
     """
