@@ -141,6 +141,17 @@ class Database:
         ):
             yield connection
 
+    def damage(self) -> tuple[str, ...]:
+        """What SQLite finds wrong in its file, indexes included; () also where it cannot be asked.
+
+        PostgreSQL has no such question. Source: sqlite.org, PRAGMA integrity_check.
+        """
+        if self.dialect != "sqlite":
+            return ()
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+        return () if found == ["ok"] else tuple(_first_line(Exception(words)) for words in found)
+
     def lock(self) -> None:
         """Become the only exclusive user of this database. Raises StoreError when there is one."""
         taken = StoreError(
@@ -495,6 +506,17 @@ def _engine(url: URL, busy_timeout_s: float, *, read_only: bool = False) -> Engi
         raise StoreError("the database URL names more than one schema")
     bare = url.difference_update_query(["schema"])
     engine = create_engine(bare, hide_parameters=True, pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def keep_what_is_committed(
+        connection: psycopg.Connection[tuple[object, ...]], record: object
+    ) -> None:
+        # A server may be set to confirm commits that are not on its disk yet; ours have to be.
+        with connection.transaction():
+            connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false)"
+                " WHERE current_setting('synchronous_commit') = 'off'"
+            )
 
     if schema is not None:
         from psycopg import sql

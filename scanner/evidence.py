@@ -8,18 +8,21 @@ event holds their digest, so the chain covers them, with secrets already masked.
 
 What the chain proves alone: nobody flipped, dropped, inserted or swapped anything before the last
 event that is still there. A record that was cut off at its end and left otherwise whole looks like
-a shorter run; only a head known from elsewhere (`VerifyResult.head` written down or signed at the
-end of the run) tells.
+a shorter run. So each sitting ends in an end record, signed with the site's key, that names the
+head and the number of events before it; a record without one at its end is told as unsigned. What
+the signature proves and what not: docs/decisions/0011-signed-end-record.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from scanner.model import Exchange, Observation
+from scanner.signing import Signer, is_hex, is_signed
 
 GENESIS = bytes(32).hex()
 """The link before the first event."""
@@ -41,19 +44,31 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyResult:
     """
-    `problems` is empty when the chain is whole. `head` is the link of the last event (GENESIS when
-    there is none): compare it with the one written down when the run ended to notice a cut tail.
-    `tail_proven` is True only when the caller gave such a head and it was met.
+    `problems` is empty when the record is whole. `head` is the link of the last event (GENESIS when
+    there is none). `end` is the end record, when it is the last event; `signed_events` is how far
+    the newest end record reaches, itself included (0: there is none), `sittings` how many there
+    are. `tail_proven`: nothing can have been cut off at the end, as far as the given head or key
+    can be trusted.
     """
 
     events: int
     head: str
     problems: tuple[str, ...]
     tail_proven: bool = False
+    end: EndRecord | None = None
+    signed_events: int = 0
+    sittings: int = 0
+    key_compared: bool = False
 
     @property
     def whole(self) -> bool:
         return not self.problems
+
+    @property
+    def outcome(self) -> Literal["signed", "unsigned", "broken"]:
+        if self.problems:
+            return "broken"
+        return "unsigned" if self.end is None else "signed"
 
 
 def canonical(content: Mapping[str, object]) -> str:
@@ -93,158 +108,358 @@ def verify(events: Iterable[Event], *, expected_head: str | None = None) -> Veri
     event is one problem and not thousands. `expected_head` is the head that was written down
     elsewhere when the run ended; without it a cut tail cannot be seen.
     """
-    problems: list[str] = []
-    previous, count = GENESIS, 0
+    chain = _Chain()
     for event in events:
-        count += 1
-        if event.seq != count and not problems:
-            problems.append(f"event {count} is missing or out of place: found {event.seq}")
-        if not _is_link(event.sha256):
-            problems.append(f"event {event.seq}: its link is not a SHA-256")
-            continue
-        if link(previous, event.seq, event.kind, event.payload) != event.sha256:
-            problems.append(f"event {event.seq} ({event.kind}) does not fit the chain")
-        previous = event.sha256
-    if expected_head is not None and previous != expected_head:
-        problems.append(f"the chain ends in {previous[:16]}…, expected {expected_head[:16]}…")
+        chain.add(event)
+    problems = chain.problems(expected_head)
     return VerifyResult(
-        events=count,
-        head=previous,
+        events=chain.events,
+        head=chain.head,
         problems=tuple(problems),
-        tail_proven=expected_head is not None and previous == expected_head,
+        tail_proven=expected_head is not None and chain.head == expected_head,
     )
 
 
-def verify_contents(
-    events: Iterable[Event],
-    exchanges: Iterable[Exchange],
-    observations: Iterable[tuple[Observation, str]],
-) -> tuple[str, ...]:
-    """
-    Compare the kept bytes with the chain: problems, or () when every one fits.
+class _Chain:
+    """The links, event by event."""
 
-    `observations` come with their stored JSON text. Every exchange and observation that the chain
-    tells of must be there, and nothing else.
-    """
-    wanted: dict[str, dict[str, str]] = {}
-    texts: dict[str, str] = {}
-    problems: list[str] = []
-    for event in events:
+    def __init__(self) -> None:
+        self.events = 0
+        self.head = GENESIS
+        self._problems: list[str] = []
+
+    def add(self, event: Event) -> None:
+        self.events += 1
+        if event.seq != self.events and not self._problems:
+            self._problems.append(
+                f"event {self.events} is missing or out of place: found {event.seq}"
+            )
+        if not is_hex(event.sha256, 64):
+            self._problems.append(f"event {event.seq}: its link is not a SHA-256")
+            return
+        if not self._fits(event):
+            self._problems.append(f"event {event.seq} ({event.kind}) does not fit the chain")
+        self.head = event.sha256
+
+    def _fits(self, event: Event) -> bool:
         try:
-            content = json.loads(event.payload)
-            if event.kind == "intent":
-                wanted[f"x{event.seq}"] = _intent_claim(content)
-            elif event.kind == "ended":
-                wanted[str(content["exchange"])].update(_end_claim(content))
-            elif event.kind == "observation":
-                texts[str(content["id"])] = str(content["sha256"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            problems.append(f"event {event.seq} ({event.kind}) cannot be read")
-    problems += _compare_exchanges(wanted, exchanges)
-    for observation, text in observations:
-        if texts.pop(observation.id, None) != digest(text.encode()):
-            problems.append(f"observation {observation.id} differs from the chain")
-    problems += [f"observation {missing} is missing" for missing in texts]
-    return tuple(problems)
+            return link(self.head, event.seq, event.kind, event.payload) == event.sha256
+        except TypeError:  # a database may hold bytes where text should be
+            return False
+
+    def problems(self, expected_head: str | None) -> list[str]:
+        if expected_head is None or self.head == expected_head:
+            return self._problems
+        words = f"the chain ends in {self.head[:16]}…, expected {expected_head[:16]}…"
+        return [*self._problems, words]
 
 
-def verify_record(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """
+    The rows of a run beside its chain, as the database holds them: column to value.
+
+    Values are str, bytes, int or None. Truth values are 0 and 1; times are text in UTC
+    (STORED_TIME). What a database turned into something else is a change like any other.
+    """
+
+    run: Sequence[Mapping[str, object]]
+    exchanges: Iterable[Mapping[str, object]]
+    questions: Iterable[Mapping[str, object]]
+    observations: Iterable[Mapping[str, object]]
+
+
+def verify_run(
     events: Iterable[Event],
+    kept: Kept,
     *,
-    meta: str,
-    safety: str | None,
-    state: tuple[str, str],
-    shown: Mapping[str, str],
-) -> tuple[str, ...]:
+    expected_head: str | None = None,
+    public_key: str | None = None,
+) -> VerifyResult:
     """
-    Compare the run's own record with the chain: problems, or () when it fits.
+    Check everything: the chain, every column of every row against it, and who signed its end.
 
-    `state` is the state with its reason; `shown` maps each question to the id of the observation
-    that speaks for it, which must be the newest one.
+    `public_key` (64 hex digits) is the key that has to have signed; `expected_head` the head that
+    was written down elsewhere.
     """
-    known: dict[str, object] = {"safety": None, "state": ("running", "")}
-    newest: dict[str, str] = {}
+    chain, told = _Chain(), _Told()
     for event in events:
+        told.add(event, before=chain.head, number=chain.events)
+        chain.add(event)
+    problems = [*chain.problems(expected_head), *told.problems]
+    problems += _compare("run", kept.run, {told.run_id: told.run} if told.run else {}, "id")
+    problems += _compare("exchange", kept.exchanges, told.exchanges, "seq")
+    problems += _compare("question", kept.questions, told.questions, "key")
+    problems += _compare("observation", kept.observations, told.observations, "seq")
+    promised = _promised_key(kept.run)
+    for end in told.ends:
+        if promised and end.public_key != promised:
+            problems.append(f"event {end.seq} is signed by another key than the run began with")
+        if public_key is not None and end.public_key != public_key:
+            problems.append(
+                f"event {end.seq} is signed by key {end.public_key[:16]}…, "
+                f"not by {public_key[:16]}…"
+            )
+    last = told.ends[-1] if told.ends and told.ends[-1].seq == chain.events else None
+    return VerifyResult(
+        events=chain.events,
+        head=chain.head,
+        problems=tuple(problems),
+        tail_proven=not problems
+        and (expected_head is not None or (last is not None and public_key is not None)),
+        end=last,
+        signed_events=told.ends[-1].seq if told.ends else 0,
+        sittings=len(told.ends),
+        key_compared=public_key is not None,
+    )
+
+
+# --- the end record ----------------------------------------------------------------------------
+
+_SIGNED_FOR = b"walkdown end record 1\n"
+"""Put before what is signed, so that a signature made for this is worth nothing elsewhere."""
+_STATEMENT = {
+    "run": str, "events": int, "head": str, "state": str, "at": str, "plan_sha256": str,
+    "version": str, "probe_set": str, "files": dict, "public_key": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRecord:
+    """
+    A signed end of a sitting. `covers` is the number of events before it; `files` are names of
+    files beside the run with their SHA-256.
+    """
+
+    seq: int
+    covers: int
+    state: str
+    at: str
+    version: str
+    probe_set: str
+    plan_sha256: str
+    files: Mapping[str, str]
+    public_key: str
+
+
+def statement_bytes(statement: Mapping[str, object]) -> bytes:
+    """What is signed."""
+    return _SIGNED_FOR + canonical(statement).encode("ascii")
+
+
+def end_event(
+    last: Event,
+    *,
+    run: str,
+    meta: str,
+    state: str,
+    signer: Signer,
+    files: Mapping[str, str],
+    at: str,
+) -> dict[str, object]:
+    """The content of an end record after `last`. `meta` is the run's own record as JSON text."""
+    begun = json.loads(meta)
+    statement: dict[str, object] = {
+        "run": run,
+        "events": last.seq,
+        "head": last.sha256,
+        "state": state,
+        "at": at,
+        "plan_sha256": begun["plan_digest"],
+        "version": begun["version"],
+        "probe_set": begun["probe_set"],
+        "files": dict(files),
+        "public_key": signer.public_key,
+    }
+    return {"statement": statement, "signature": signer.sign(statement_bytes(statement))}
+
+
+def _end_record(content: dict[str, Any], *, seq: int, run: str, before: str) -> EndRecord:
+    """Read and check one end record. Raises ValueError with the problem in words."""
+    statement = content["statement"]
+    if set(content) != {"statement", "signature"} or set(statement) != set(_STATEMENT):
+        raise ValueError("is not an end record of a form that is known")
+    for name, kind in _STATEMENT.items():
+        if type(statement[name]) is not kind:
+            raise ValueError(f"has no readable {name}")
+    if not all(is_hex(digest, 64) for digest in statement["files"].values()):
+        raise ValueError("names a file without its digest")
+    if not is_signed(statement["public_key"], content["signature"], statement_bytes(statement)):
+        raise ValueError("has no valid signature")
+    if (statement["run"], statement["events"], statement["head"]) != (run, seq - 1, before):
+        raise ValueError("was signed for other events than those before it")
+    return EndRecord(
+        seq=seq,
+        covers=statement["events"],
+        state=statement["state"],
+        at=statement["at"],
+        version=statement["version"],
+        probe_set=statement["probe_set"],
+        plan_sha256=statement["plan_sha256"],
+        files=dict(statement["files"]),
+        public_key=statement["public_key"],
+    )
+
+
+def _promised_key(rows: Sequence[Mapping[str, object]]) -> str:
+    """The key that the run was begun with; "" when it tells none."""
+    try:
+        return str(json.loads(str(rows[0]["meta"])).get("signing_key", ""))
+    except (ValueError, AttributeError, IndexError, KeyError):
+        return ""
+
+
+# --- what the chain says the rows must be ------------------------------------------------------
+
+STORED_TIME = "%Y-%m-%d %H:%M:%S.%f"
+"""How a database keeps a time, in UTC."""
+_CONTENT = {"request", "reply", "body", "meta", "safety"}
+"""Columns of which the chain holds the digest."""
+_INTENT = ("question", "zone", "address", "port", "transport", "probe", "tier", "label")
+_END = ("outcome", "reason", "wire_out", "wire_in")
+
+
+class _Told:
+    """The rows as the chain tells them, built event by event."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.run_id = ""
+        self.run: dict[str, object] = {}
+        self.exchanges: dict[object, dict[str, object]] = {}
+        self.questions: dict[object, dict[str, object]] = {}
+        self.observations: dict[object, dict[str, object]] = {}
+        self.ends: list[EndRecord] = []
+        self._newest: dict[str, int] = {}
+
+    def add(self, event: Event, *, before: str, number: int) -> None:
+        """`before` is the link that stands before this event, `number` how many events do."""
+        name = f"event {event.seq} ({event.kind})"
+        tell = getattr(self, f"_{event.kind}", None) if event.kind in _KINDS else None
+        if tell is None:
+            self.problems.append(f"{name} is of a kind that is not known")
+            return
         try:
             content = json.loads(event.payload)
-            if event.kind == "run":
-                known["meta"] = content["meta_sha256"]
-            elif event.kind == "safety":
-                known["safety"] = content["sha256"]
-            elif event.kind == "state":
-                known["state"] = (content["state"], content["reason"])
-            elif event.kind == "observation":
-                newest[str(content["question"])] = str(content["id"])
-        except (ValueError, KeyError, TypeError):
-            continue  # told by verify_contents or by the chain itself
-    found = {
-        "meta": digest(meta.encode()),
-        "safety": None if safety is None else digest(safety.encode()),
-        "state": state,
-    }
-    problems = [
-        f"the run's {name} differs from the chain"
-        for name, value in found.items()
-        if known.get(name) != value
-    ]
-    if newest != dict(shown):
-        problems.append("the observations shown are not the newest ones of the chain")
-    return tuple(problems)
+            if canonical(content) != event.payload:
+                raise ValueError("is not in its one form")
+            if event.kind == "end":
+                end = _end_record(content, seq=event.seq, run=self.run_id, before=before)
+                if event.seq != number + 1:
+                    raise ValueError("was signed for other events than those before it")
+                self.ends.append(end)
+            else:
+                tell(event, content)
+        except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError):
+            self.problems.append(f"{name} cannot be read")
+        except ValueError as problem:
+            self.problems.append(f"{name} {problem}")
+
+    def _run(self, event: Event, content: dict[str, Any]) -> None:
+        if event.seq != 1:
+            raise ValueError("is not at the beginning")
+        self.run_id = content["id"]
+        self.run = {
+            "id": content["id"], "meta": content["meta_sha256"], "state": "running", "reason": "",
+            "state_at": _stored(content["at"]), "safety": None,
+        }  # fmt: skip
+
+    def _question(self, event: Event, content: dict[str, Any]) -> None:
+        self.questions[content["question"]] = {
+            "key": content["question"], "protocol": content["protocol"], "state": "started",
+            "started_at": _stored(content["at"]), "started_seq": event.seq,
+        }  # fmt: skip
+
+    def _intent(self, event: Event, content: dict[str, Any]) -> None:
+        self.exchanges[event.seq] = {name: content[name] for name in _INTENT} | {
+            "seq": event.seq, "sent_at": _stored(content["sent_at"]),
+            "request": content["request_sha256"], "reply": digest(b""), "finished_at": None,
+            "outcome": None, "reason": "", "wire_out": 0, "wire_in": 0, "sha256": event.sha256,
+        }  # fmt: skip
+
+    def _ended(self, event: Event, content: dict[str, Any]) -> None:
+        exchange = self.exchanges[int(content["exchange"].removeprefix("x"))]
+        exchange |= {name: content[name] for name in _END} | {
+            "finished_at": _stored(content["finished_at"]), "reply": content["reply_sha256"],
+            "sha256": event.sha256,
+        }  # fmt: skip
+
+    def _observation(self, event: Event, content: dict[str, Any]) -> None:
+        key = content["question"]
+        if key in self._newest:
+            self.observations[self._newest[key]]["current"] = 0
+        self._newest[key] = event.seq
+        self.observations[event.seq] = {
+            "seq": event.seq, "id": content["id"], "question": key, "current": 1,
+            "body": content["sha256"],
+        }  # fmt: skip
+        if key not in self.questions:  # withheld before it was started
+            self.questions[key] = {
+                "key": key, "protocol": content["protocol"],
+                "started_at": _stored(content["started_at"]), "started_seq": event.seq,
+            }  # fmt: skip
+        interrupted = content["outcome"] == "interrupted"
+        self.questions[key]["state"] = "interrupted" if interrupted else "finished"
+
+    def _reopened(self, event: Event, content: dict[str, Any]) -> None:
+        self.questions[content["question"]]["state"] = "open"
+
+    def _state(self, event: Event, content: dict[str, Any]) -> None:
+        self.run |= {
+            "state": content["state"], "reason": content["reason"],
+            "state_at": _stored(content["at"]),
+        }  # fmt: skip
+
+    def _safety(self, event: Event, content: dict[str, Any]) -> None:
+        self.run |= {"safety": content["sha256"]}
+
+    def _end(self, event: Event, content: dict[str, Any]) -> None:
+        raise NotImplementedError  # add() reads it: it needs the link before
 
 
-def _intent_claim(content: dict[str, object]) -> dict[str, str]:
-    names = ("zone", "address", "port", "transport", "probe", "tier", "label", "sent_at")
-    claim = {name: str(content[name]) for name in names}
-    return claim | {"request": str(content["request_sha256"])}
+_KINDS = {
+    "run", "question", "intent", "ended", "observation", "reopened", "state", "safety", "end",
+}  # fmt: skip
 
 
-def _end_claim(content: dict[str, object]) -> dict[str, str]:
-    names = ("outcome", "reason", "finished_at", "wire_out", "wire_in")
-    claim = {name: str(content[name]) for name in names}
-    return claim | {"reply": str(content["reply_sha256"])}
-
-
-def _compare_exchanges(
-    wanted: dict[str, dict[str, str]], exchanges: Iterable[Exchange]
+def _compare(
+    what: str,
+    rows: Iterable[Mapping[str, object]],
+    told: Mapping[object, Mapping[str, object]],
+    key: str,
 ) -> list[str]:
+    """Every told row is there once with every column as told, and no other row is."""
     problems: list[str] = []
-    for exchange in exchanges:
-        claim = wanted.pop(exchange.id, None)
-        if claim is None:
-            problems.append(f"exchange {exchange.id} is not in the chain")
+    left = dict(told)
+    for row in rows:
+        name = f"{what} {row[key]!s}"
+        wanted = left.pop(row[key], None) if type(row[key]) in (int, str) else None
+        if wanted is None:
+            problems.append(f"{name} is not in the chain")
             continue
-        row = _row_claim(exchange)
-        for name, value in claim.items():
-            if row[name] != value:
-                problems.append(f"exchange {exchange.id}: {name} differs from the chain")
-        if "reply" not in claim and (exchange.reply or exchange.finished_at):
-            problems.append(f"exchange {exchange.id}: the chain knows no end of it")
-    return problems + [f"exchange {missing} is missing" for missing in wanted]
+        found = {column: _claim(column, value) for column, value in row.items()}
+        for column in sorted({*found, *wanted}):
+            one, other = found.get(column), wanted.get(column)
+            if type(one) is not type(other) or one != other:
+                problems.append(f"{name}: its {column} differs from the chain")
+    return problems + [f"{what} {missing} is missing" for missing in left]
 
 
-def _row_claim(exchange: Exchange) -> dict[str, str]:
-    finished = exchange.finished_at
-    return {
-        "zone": exchange.target.zone,
-        "address": exchange.target.address,
-        "port": str(exchange.target.port),
-        "transport": str(exchange.target.transport),
-        "probe": exchange.probe,
-        "tier": str(exchange.tier),
-        "label": exchange.label,
-        "sent_at": exchange.sent_at.isoformat(),
-        "request": digest(exchange.request),
-        "outcome": str(exchange.outcome),
-        "reason": exchange.reason,
-        "finished_at": finished.isoformat() if finished else "",
-        "reply": digest(exchange.reply),
-        "wire_out": str(exchange.wire_bytes_out),
-        "wire_in": str(exchange.wire_bytes_in),
-    }
+def _claim(column: str, value: object) -> object:
+    """What the chain tells of a value: the digest of a content, else the value."""
+    if column not in _CONTENT or value is None:
+        return value
+    if column in ("request", "reply"):
+        return digest(value) if isinstance(value, bytes) else value
+    return digest(value.encode("utf-8", "replace")) if isinstance(value, str) else value
 
 
-def _is_link(text: str) -> bool:
-    return len(text) == 64 and all(digit in "0123456789abcdef" for digit in text)
+def _stored(time: str) -> str:
+    """A time of the chain (ISO 8601 with offset) as a database keeps it."""
+    moment = datetime.fromisoformat(time)
+    if moment.tzinfo is None:
+        raise ValueError("has a time without a time zone")
+    return moment.astimezone(UTC).strftime(STORED_TIME)
 
 
 def _refuse_floats(value: object) -> None:

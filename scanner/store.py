@@ -39,14 +39,17 @@ from sqlalchemy import (
     Text,
     insert,
     select,
+    type_coerce,
     update,
 )
+from sqlalchemy.types import NullType
 
 from scanner import database, evidence
 from scanner.database import RUN, Database, UtcTime
 from scanner.errors import StoreError, ToolBug
 from scanner.evidence import Event
 from scanner.model import Exchange, Observation, Outcome, Target, Tier, Transport
+from scanner.signing import Signer, is_file_name, is_hex
 
 T = TypeVar("T")
 RunState = Literal["running", "finished", "interrupted", "halted"]
@@ -134,6 +137,10 @@ class RunMeta:
     authorised_by: str
     tiers: tuple[str, ...]
     limits: dict[str, str] = field(default_factory=dict)
+    signing_key: str = ""
+    """The public key (hex) that the end of the run will be signed with; "" for none."""
+    probe_set: str = ""
+    """SHA-256 (hex) over probes, guards, checks and credential sets; see scanner.installation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +331,14 @@ class RunStore:
         """Keep the safety figures, as JSON text."""
         self._write(lambda log: _save_safety(log, text))
 
+    def seal(self, *, signer: Signer, extra_digests: Mapping[str, str], now: datetime) -> None:
+        """
+        Write the signed end record of this sitting; the last step of all. `extra_digests` are files
+        in the run's folder, by relative name, with their SHA-256 in hex. Raises ToolBug while the
+        run is running.
+        """
+        self._write(lambda log: _seal(log, signer, dict(extra_digests), now))
+
     # --- reading --------------------------------------------------------------------------------
 
     def meta(self) -> RunMeta:
@@ -380,7 +395,7 @@ class RunStore:
 
     def observations(self) -> tuple[Observation, ...]:
         """The newest observation of every question, in the order they were made."""
-        return tuple(observation for observation, _ in self._observations(current_only=True))
+        return tuple(self._current_observations())
 
     def exchanges(
         self,
@@ -424,24 +439,30 @@ class RunStore:
             last = _last_event(connection)
         return last.sha256 if last else evidence.GENESIS
 
-    def verify(self, *, expected_head: str | None = None) -> evidence.VerifyResult:
-        """Check the chain, and everything that is kept against it."""
-        result = evidence.verify(self.events(), expected_head=expected_head)
-        contents = evidence.verify_contents(
-            self.events(), self.exchanges(), self._observations(current_only=False)
-        )
+    def verify(
+        self, *, expected_head: str | None = None, public_key: str | None = None
+    ) -> evidence.VerifyResult:
+        """
+        Check the chain, everything that is kept against it, and the signature of its end. The
+        database itself is checked too: a damaged index hides rows.
+        """
         with self._base.reading() as connection:
-            row = connection.execute(select(runs)).one()
-            o = observations_table.c
-            shown = connection.execute(select(o.question, o.id).where(o.current)).all()
-        record = evidence.verify_record(
-            self.events(),
-            meta=row.meta,
-            safety=row.safety,
-            state=(row.state, row.reason),
-            shown={each.question: each.id for each in shown},
+            run = [_raw(runs, row) for row in connection.execute(_as_kept(runs)).all()]
+            questions = [
+                _raw(questions_table, row)
+                for row in connection.execute(_as_kept(questions_table)).all()
+            ]
+        kept = evidence.Kept(
+            run=run,
+            exchanges=self._raw_rows(exchanges_table),
+            questions=questions,
+            observations=self._raw_rows(observations_table),
         )
-        return replace(result, problems=result.problems + contents + record)
+        result = evidence.verify_run(
+            self.events(), kept, expected_head=expected_head, public_key=public_key
+        )
+        damage = tuple(f"the database is damaged: {words}" for words in self._base.damage())
+        return replace(result, problems=result.problems + damage)
 
     @property
     def place(self) -> str:
@@ -520,16 +541,17 @@ class RunStore:
                 return
             last = rows[-1].seq
 
-    def _observations(self, *, current_only: bool) -> Iterator[tuple[Observation, str]]:
-        wanted = select(observations_table)
-        if current_only:
-            wanted = wanted.where(observations_table.c.current)
+    def _current_observations(self) -> Iterator[Observation]:
+        wanted = select(observations_table).where(observations_table.c.current)
         for row in self._rows(wanted, observations_table.c.seq):
             try:
-                yield _OBSERVATION.validate_json(row.body), row.body
+                yield _OBSERVATION.validate_json(row.body)
             except ValidationError as error:
                 words = "damaged: an observation is not readable"
                 raise StoreError(f"{self.place}: {words}") from error
+
+    def _raw_rows(self, table: Table) -> Iterator[dict[str, object]]:
+        return (_raw(table, row) for row in self._rows(_as_kept(table), table.c.seq))
 
     def _exchange_rows(self, query: Select[Any]) -> Iterator[Exchange]:
         return map(_exchange, self._rows(query, exchanges_table.c.seq))
@@ -652,7 +674,8 @@ class _Writer:
 
 def _begin_run(log: _Log, run: RunMeta, now: datetime) -> None:
     text = _META.dump_json(run).decode()
-    log.append("run", {"id": run.id, "meta_sha256": evidence.digest(text.encode())})
+    digest = evidence.digest(text.encode())
+    log.append("run", {"id": run.id, "meta_sha256": digest, "at": _time(now)})
     row = {"id": run.id, "meta": text, "state": "running", "reason": "", "state_at": now}
     log.connection.execute(insert(runs), row)
 
@@ -663,7 +686,7 @@ def _start_question(log: _Log, key: str, protocol: str, at: datetime) -> None:
         raise ToolBug(f"question {key!r} is {state} and may not be asked again")
     if state == _STARTED and _was_asked(log, key):
         raise ToolBug(f"question {key!r} was in flight; mark_interrupted comes first")
-    event = log.append("question", {"question": key, "at": _time(at)})
+    event = log.append("question", {"question": key, "protocol": protocol, "at": _time(at)})
     row = {"protocol": protocol, "state": _STARTED, "started_at": at, "started_seq": event.seq}
     _put_question(log, key, row, known=state is not None)
 
@@ -735,6 +758,8 @@ def _finish_question(log: _Log, observation: Observation) -> Observation:
         {
             "id": kept.id,
             "question": key,
+            "protocol": kept.protocol,
+            "started_at": _time(kept.started_at),
             "outcome": str(kept.outcome),
             "sha256": evidence.digest(body.encode()),
         },
@@ -774,6 +799,19 @@ def _set_state(log: _Log, state: RunState, reason: str, at: datetime) -> None:
 def _save_safety(log: _Log, text: str) -> None:
     log.append("safety", {"sha256": evidence.digest(text.encode())})
     log.connection.execute(update(runs).values(safety=text))
+
+
+def _seal(log: _Log, signer: Signer, files: dict[str, str], now: datetime) -> None:
+    run = log.connection.execute(select(runs)).one()
+    if run.state == "running" or log.last is None:
+        raise ToolBug("a run is sealed when it has ended")
+    if not all(is_file_name(name) and is_hex(digest, 64) for name, digest in files.items()):
+        raise ToolBug("a run is sealed with names of files in its folder and their SHA-256")
+    content = evidence.end_event(
+        log.last, run=run.id, meta=run.meta, state=run.state, signer=signer, files=files,
+        at=_time(now),
+    )  # fmt: skip
+    log.append("end", content)
 
 
 # --- small things ------------------------------------------------------------------------------
@@ -856,6 +894,25 @@ def _last_event(connection: Connection) -> Event | None:
     if row is None:
         return None
     return Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
+
+
+def _as_kept(table: Table) -> Select[Any]:
+    """Every column as the driver gives it: what a type would mend on reading is seen."""
+    columns = (type_coerce(column, NullType()).label(column.name) for column in table.c)
+    kept: Select[Any] = select(*columns)  # type: ignore[assignment]  # as many as the table has
+    return kept
+
+
+def _raw(table: Table, row: Row[Any]) -> dict[str, object]:
+    """One row for evidence.Kept. PostgreSQL has types of its own for times and truth values."""
+    found: dict[str, object] = {}
+    for column, value in zip(table.c, row, strict=True):
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC).strftime(evidence.STORED_TIME)
+        elif isinstance(value, bool):
+            value = int(value)
+        found[column.name] = value
+    return found
 
 
 def _number(exchange_id: str) -> int:

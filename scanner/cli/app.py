@@ -476,24 +476,45 @@ def evidence_show(
         display.show_exchanges(out(), found)
 
 
-@evidence_app.command("verify", epilog="Example: walkdown evidence verify run1")
-def evidence_verify(run: Run) -> None:
-    """Check the hash chain of a run. Works offline."""
-    from scanner.cli import assessing
-    from scanner.store import RunStore
+@evidence_app.command(
+    "verify",
+    epilog="Exit codes: 0 intact (signed or not: the words say which); 2 broken, or with "
+    "--public-key not signed by that key to its end. "
+    "Example: walkdown evidence verify run1 --public-key site.signing-key.pub",
+)
+def evidence_verify(
+    run: Run,
+    public_key: Annotated[
+        str | None,
+        typer.Option("--public-key", help="Key that must have signed: a file or 64 hex digits."),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", help="Head that was written down elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check chain, contents and signature of a run. Works offline."""
+    from scanner.cli import display, verifying
 
-    with RunStore.open(assessing.place_of(run), read_only=True) as store:
-        result = store.verify()
-    if result.problems:
-        for problem in result.problems:
-            err().print(str(problem), markup=False, highlight=False)
+    found = verifying.verify(run, public_key=public_key, head=head)
+    if as_json:
+        _print_json(verifying.as_json(found))
+    elif found.result.problems:
+        for problem in found.result.problems:
+            err().print(display.inert(problem), highlight=False, soft_wrap=True)
+    else:
+        for line in verifying.words(found):
+            out().print(display.inert(line, 1000), highlight=False, soft_wrap=True)
+    if not found.passed:
         raise Ended(GAPS)
-    out().print(
-        f"intact: {result.events} events, head {result.head}\n"
-        "A cut at the very end shows only against a head kept elsewhere, such as in the report.",
-        markup=False,
-        highlight=False,
-    )
+
+
+@evidence_app.command("verifier", epilog="Example: walkdown evidence verifier > verify_evidence.py")
+def evidence_verifier() -> None:
+    """Print a verifier that needs Python and `cryptography`, and no Walkdown."""
+    from scanner.cli import verifying
+
+    sys.stdout.write(verifying.verifier_source())
 
 
 def _asset(text: str | None) -> tuple[str | None, str | None]:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from credentials import attempts as attempt_policy
 from credentials import secrets as secret_references
 from credentials import sets as default_sets
-from scanner import __version__, discovery, site, tripwire, windows
+from scanner import __version__, discovery, installation, signing, site, tripwire, windows
 from scanner.engine import Engine
 from scanner.errors import UsageError
 from scanner.facts import DeviceIdentity, Fact
@@ -105,6 +105,7 @@ async def scan(
     Raises UsageError (site file, authorisation, nothing to do) and StoreError before anything is
     sent.
     """
+    installation.refuse_changed_files()
     which = load_site(order.site_file, now=utc_now())
     if problem := windows.authorisation_problem(which, utc_now()):
         raise UsageError(
@@ -114,6 +115,7 @@ async def scan(
         )
     plan = make_plan(which, only=order.only, zone=order.zone)
     _refuse_what_cannot_work(which, plan, environment)
+    signer = signing.load_or_create(signing_key_file(which))
     place: str | Path = order.store or order.out / "walkdown.db"
     with SiteState.open(which.state) as state:
         lock = state.take_scan_lock(
@@ -122,11 +124,13 @@ async def scan(
             me=this_process(),
             is_running=is_running,
         )
-        with lock, _open_run(order, place, which, plan) as store:
-            return await _run(
+        with lock, _open_run(order, place, which, plan, signer) as store:
+            end = await _run(
                 order, which, plan, state, store, place, environment, watch, lease_held,
                 handle_signals, lock.beat,
             )  # fmt: skip
+            store.seal(signer=signer, extra_digests={}, now=utc_now())
+            return end
 
 
 def _refuse_what_cannot_work(which: site.Site, plan: Plan, environment: Mapping[str, str]) -> None:
@@ -146,7 +150,9 @@ def _refuse_what_cannot_work(which: site.Site, plan: Plan, environment: Mapping[
             login_for(which, device, question, environment)
 
 
-def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan) -> RunStore:
+def _open_run(
+    order: ScanOrder, place: str | Path, which: site.Site, plan: Plan, signer: signing.Signer
+) -> RunStore:
     """A new run, or the one to go on with."""
     exists = isinstance(place, Path) and place.exists()
     if not order.resume:
@@ -162,7 +168,7 @@ def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan)
                 f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
                 "  hint: choose another --out"
             ) from error
-        return RunStore.create(place, run=_meta(which, plan), now=utc_now())
+        return RunStore.create(place, run=_meta(which, plan, signer), now=utc_now())
     if isinstance(place, Path) and not exists:
         raise UsageError(f"{place}: there is no run to resume\n  hint: leave --resume out")
     store = RunStore.open(place)
@@ -170,6 +176,13 @@ def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan)
         begun = store.meta()
         if begun.site != which.name:
             raise UsageError(f"{place} is a run of {begun.site!r}, not of {which.name!r}")
+        if begun.signing_key not in ("", signer.public_key):
+            raise UsageError(
+                f"{place} was begun with signing key {begun.signing_key[:16]}…, and here is "
+                f"{signer.public_key[:16]}…\n"
+                f"  hint: bring {signing_key_file(which).name} from the machine that began it, "
+                "or start a new run"
+            )
         store.mark_interrupted(utc_now())
         if order.repeat_interrupted:
             interrupted = (o for o in store.observations() if o.outcome is Outcome.INTERRUPTED)
@@ -181,7 +194,7 @@ def _open_run(order: ScanOrder, place: str | Path, which: site.Site, plan: Plan)
     return store
 
 
-def _meta(which: site.Site, plan: Plan) -> RunMeta:
+def _meta(which: site.Site, plan: Plan, signer: signing.Signer) -> RunMeta:
     now = utc_now()
     authorisation = which.authorisation
     limits = {
@@ -202,6 +215,8 @@ def _meta(which: site.Site, plan: Plan) -> RunMeta:
         authorised_by=authorisation.owner if authorisation else "",
         tiers=tuple(sorted({str(q.probe.tier) for d in plan.devices for q in d.questions})),
         limits=limits | {"site file": str(which.path)},
+        signing_key=signer.public_key,
+        probe_set=installation.probe_set_digest(),
     )
 
 
@@ -449,6 +464,10 @@ def login_for(
         secret=secret,
         host_key=reference.host_key,
     )
+
+
+def signing_key_file(which: site.Site) -> Path:
+    return which.path.with_suffix(".signing-key")
 
 
 def _key_file(which: site.Site) -> Path:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner import evidence
+from scanner import evidence, signing
 from scanner.evidence import Event
-from scanner.model import Exchange, Observation, Outcome, Target, Tier, Transport
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -116,108 +117,287 @@ def test_what_has_no_single_text_is_refused(content: dict[str, object]) -> None:
         evidence.canonical(content)
 
 
-EXCHANGE = Exchange(
-    id="x1",
-    target=Target(zone="z", address="127.0.0.1", port=502, transport=Transport.TCP),
-    probe="modbus",
-    tier=Tier.IDENTIFY,
-    label="identity",
-    sent_at=NOON,
-    finished_at=NOON,
-    outcome=Outcome.ANSWERED,
-    reason="",
-    request=b"ask",
-    reply=b"answer",
-    wire_bytes_out=3,
-    wire_bytes_in=6,
-    sha256="",
-)
-OBSERVATION = Observation(
-    id="o3",
-    zone="z",
-    address="127.0.0.1",
-    port=502,
-    transport=Transport.TCP,
-    protocol="modbus",
-    probe="modbus",
-    tier=Tier.IDENTIFY,
-    outcome=Outcome.ANSWERED,
-    reason="",
-    started_at=NOON,
-    finished_at=NOON,
-    facts=(),
-    exchanges=("x1",),
-)
+# --- the rows beside the chain -----------------------------------------------------------------
+
+STORED = "2026-11-20 12:00:00.000000"
+META = json.dumps({"plan_digest": "00" * 32, "version": "0.1", "probe_set": "11" * 32})
+SIGNER = signing.Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)), "")
+SIGNER = replace(SIGNER, public_key=SIGNER._key.public_key().public_bytes_raw().hex())
 
 
 def recorded() -> list[Event]:
-    intent = evidence.append(
-        None,
-        "intent",
-        {
-            "question": "q",
-            "zone": "z",
-            "address": "127.0.0.1",
-            "port": 502,
-            "transport": "tcp",
-            "probe": "modbus",
-            "tier": "identify",
-            "label": "identity",
-            "sent_at": NOON.isoformat(),
-            "request_sha256": evidence.digest(b"ask"),
-        },
-    )
-    end = evidence.append(
-        intent,
-        "ended",
-        {
-            "exchange": "x1",
-            "outcome": "answered",
-            "reason": "",
-            "finished_at": NOON.isoformat(),
-            "wire_out": 3,
-            "wire_in": 6,
-            "reply_sha256": evidence.digest(b"answer"),
-        },
-    )
-    told = {"id": "o3", "sha256": evidence.digest(b"body")}
-    return [intent, end, evidence.append(end, "observation", told)]
+    """A run with one question, one exchange and one observation that has ended."""
+    noon = NOON.isoformat()
+    contents: list[tuple[str, dict[str, object]]] = [
+        ("run", {"id": "r", "meta_sha256": evidence.digest(META.encode()), "at": noon}),
+        ("question", {"question": "q", "protocol": "modbus", "at": noon}),
+        (
+            "intent",
+            {
+                "question": "q", "zone": "z", "address": "127.0.0.1", "port": 502,
+                "transport": "tcp", "probe": "modbus", "tier": "identify", "label": "identity",
+                "sent_at": noon, "request_sha256": evidence.digest(b"ask"), "request_length": 3,
+            },
+        ),
+        (
+            "ended",
+            {
+                "exchange": "x3", "outcome": "answered", "reason": "", "finished_at": noon,
+                "wire_out": 3, "wire_in": 6, "reply_sha256": evidence.digest(b"answer"),
+                "reply_length": 6,
+            },
+        ),
+        (
+            "observation",
+            {
+                "id": "o5", "question": "q", "protocol": "modbus", "started_at": noon,
+                "outcome": "answered", "sha256": evidence.digest(b"body"),
+            },
+        ),
+        ("state", {"state": "finished", "reason": "", "at": noon}),
+        ("safety", {"sha256": evidence.digest(b"{}")}),
+    ]  # fmt: skip
+    events: list[Event] = []
+    for kind, content in contents:
+        events.append(evidence.append(events[-1] if events else None, kind, content))
+    return events
 
 
-def test_contents_that_fit_the_chain_have_no_problem() -> None:
-    assert evidence.verify_contents(recorded(), [EXCHANGE], [(OBSERVATION, "body")]) == ()
+def kept(events: list[Event]) -> dict[str, list[dict[str, object]]]:
+    return {
+        "run": [
+            {
+                "id": "r", "meta": META, "state": "finished", "reason": "", "state_at": STORED,
+                "safety": "{}",
+            }
+        ],
+        "exchanges": [
+            {
+                "seq": 3, "question": "q", "zone": "z", "address": "127.0.0.1", "port": 502,
+                "transport": "tcp", "probe": "modbus", "tier": "identify", "label": "identity",
+                "sent_at": STORED, "finished_at": STORED, "outcome": "answered", "reason": "",
+                "request": b"ask", "reply": b"answer", "wire_out": 3, "wire_in": 6,
+                "sha256": events[3].sha256,
+            }
+        ],
+        "questions": [
+            {
+                "key": "q", "protocol": "modbus", "state": "finished", "started_at": STORED,
+                "started_seq": 2,
+            }
+        ],
+        "observations": [{"seq": 5, "id": "o5", "question": "q", "current": 1, "body": "body"}],
+    }  # fmt: skip
+
+
+def sealed(events: list[Event], signer: signing.Signer = SIGNER) -> list[Event]:
+    content = evidence.end_event(
+        events[-1],
+        run="r",
+        meta=META,
+        state="finished",
+        signer=signer,
+        files={},
+        at=NOON.isoformat(),
+    )
+    return [*events, evidence.append(events[-1], "end", content)]
+
+
+def check(
+    events: list[Event], rows: dict[str, list[dict[str, object]]], **known: str
+) -> evidence.VerifyResult:
+    return evidence.verify_run(events, evidence.Kept(**rows), **known)
+
+
+def test_rows_that_fit_the_chain_have_no_problem_and_a_signed_end_is_told() -> None:
+    events = recorded()
+    unsigned = check(events, kept(events))
+    signed = check(sealed(events), kept(events), public_key=SIGNER.public_key)
+
+    assert (unsigned.outcome, unsigned.signed_events, unsigned.tail_proven) == (
+        "unsigned", 0, False,
+    )  # fmt: skip
+    assert (signed.outcome, signed.signed_events, signed.tail_proven) == ("signed", 8, True)
+    assert signed.end is not None
+    assert (signed.end.covers, signed.end.public_key) == (7, SIGNER.public_key)
+
+
+def other(value: object) -> object:
+    match value:
+        case bytes():
+            return value + b"x"
+        case int():
+            return value + 1
+        case None:
+            return ""
+        case _:
+            return f"{value}x"
 
 
 @pytest.mark.parametrize(
-    "altered",
-    [
-        replace(EXCHANGE, request=b"asK"),
-        replace(EXCHANGE, reply=b"answeR"),
-        replace(EXCHANGE, label="other"),
-        replace(EXCHANGE, probe="s7"),
-        replace(EXCHANGE, outcome=Outcome.SILENT),
-        replace(EXCHANGE, finished_at=None),
-        replace(EXCHANGE, target=replace(EXCHANGE.target, address="127.0.0.2")),
-        replace(EXCHANGE, id="x9"),
-    ],
+    ("table", "column"),
+    [(table, column) for table, rows in kept(recorded()).items() for column in rows[0]],
 )
-def test_an_exchange_that_differs_from_the_chain_is_told(altered: Exchange) -> None:
-    assert evidence.verify_contents(recorded(), [altered], [(OBSERVATION, "body")])
-
-
-def test_what_is_missing_or_too_much_is_told() -> None:
+def test_any_column_that_differs_from_the_chain_is_told(table: str, column: str) -> None:
     events = recorded()
+    for change in (other, lambda value: None, lambda value: str(value).encode(), lambda value: 0.5):
+        rows = kept(events)
+        rows[table][0][column] = change(rows[table][0][column])
 
-    assert evidence.verify_contents(events, [], [(OBSERVATION, "body")])
-    assert evidence.verify_contents(events, [EXCHANGE], [])
-    assert evidence.verify_contents(events, [EXCHANGE], [(OBSERVATION, "bodY")])
-    assert evidence.verify_contents(events[:1], [EXCHANGE], [])
-    assert evidence.verify_contents([], [], [(OBSERVATION, "body")])
+        assert check(events, rows).problems
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.sampled_from(["intent", "ended", "observation"]), st.text(max_size=40))
+@pytest.mark.parametrize("table", list(kept(recorded())))
+def test_a_row_that_is_missing_doubled_or_added_is_told(table: str) -> None:
+    events = recorded()
+    for change in ([], kept(events)[table] * 2):
+        assert check(events, kept(events) | {table: change}).problems
+
+
+def test_a_reopened_question_and_its_second_answer_are_followed() -> None:
+    events = recorded()[:5]
+    events.append(evidence.append(events[-1], "reopened", {"question": "q"}))
+    rows = kept(events)
+    rows["run"][0] |= {"state": "running", "safety": None}
+    rows["questions"][0]["state"] = "open"
+    assert check(events, rows).whole
+
+    told = {
+        "id": "o7", "question": "q", "protocol": "modbus", "started_at": NOON.isoformat(),
+        "outcome": "interrupted", "sha256": evidence.digest(b"again"),
+    }  # fmt: skip
+    events.append(evidence.append(events[-1], "observation", told))
+    rows["observations"][0]["current"] = 0
+    rows["observations"].append(
+        {"seq": 7, "id": "o7", "question": "q", "current": 1, "body": "again"}
+    )
+    rows["questions"][0]["state"] = "interrupted"
+    assert check(events, rows).whole
+
+
+# --- the signed end ----------------------------------------------------------------------------
+
+
+def other_signer() -> signing.Signer:
+    key = Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+    return signing.Signer(key, key.public_key().public_bytes_raw().hex())
+
+
+def test_a_signature_by_another_key_fails_only_against_a_known_key() -> None:
+    events = recorded()
+    forged = sealed(events, other_signer())
+
+    assert check(forged, kept(events)).outcome == "signed"
+    assert check(forged, kept(events), public_key=SIGNER.public_key).outcome == "broken"
+
+
+def test_a_key_that_the_run_did_not_begin_with_is_told() -> None:
+    meta = json.dumps(json.loads(META) | {"signing_key": SIGNER.public_key})
+    begun = {"id": "r", "meta_sha256": evidence.digest(meta.encode()), "at": NOON.isoformat()}
+    events = [evidence.append(None, "run", begun)]
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in kept(recorded())}
+    rows["run"] = [
+        {
+            "id": "r", "meta": meta, "state": "running", "reason": "", "state_at": STORED,
+            "safety": None,
+        }
+    ]  # fmt: skip
+
+    assert check(sealed(events), rows).whole
+    (problem,) = check(sealed(events, other_signer()), rows).problems
+    assert "another key than the run began with" in problem
+
+
+def test_a_cut_tail_is_unsigned_and_a_later_event_too() -> None:
+    events = recorded()
+    whole = sealed(events)
+    rows = kept(events)
+
+    assert check(whole[:-1], rows).outcome == "unsigned"
+    later = [*whole, evidence.append(whole[-1], "state", json.loads(whole[5].payload))]
+    result = check(later, rows)
+    assert (result.outcome, result.signed_events, result.events) == ("unsigned", 8, 9)
+
+
+def test_a_later_sitting_that_is_cut_off_shows_only_against_the_written_head() -> None:
+    first = sealed(recorded())
+    both = sealed(first)
+
+    assert check(first, kept(first)).outcome == "signed"
+    assert check(both, kept(first)).sittings == 2
+    assert check(first, kept(first), expected_head=both[-1].sha256).outcome == "broken"
+
+
+def relinked(events: list[Event], at: int, content: dict[str, object]) -> list[Event]:
+    """The chain with one event's content replaced and every later link calculated anew."""
+    made = events[:at]
+    for number, event in enumerate(events[at:], at):
+        given = content if number == at else json.loads(event.payload)
+        made.append(evidence.append(made[-1] if made else None, event.kind, given))
+    return made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run": "s"}, {"events": 6}, {"head": "00" * 32}, {"state": "halted"}, {"version": "9"},
+        {"at": "2026-11-21T12:00:00+00:00"}, {"plan_sha256": "22" * 32}, {"probe_set": "22" * 32},
+        {"files": {"certificate.json": "22" * 32}}, {"public_key": "22" * 32}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_a_changed_statement_is_not_signed(change: dict[str, object]) -> None:
+    whole = sealed(recorded())
+    content = json.loads(whole[-1].payload)
+    content["statement"] |= change
+
+    result = check(relinked(whole, len(whole) - 1, content), kept(whole))
+
+    assert len(result.problems) == 1
+    assert "event 8 (end)" in result.problems[0]
+
+
+@pytest.mark.parametrize("signature", ["", "00" * 64, "zz" * 64, None, 5])
+def test_a_signature_that_is_none_is_told_and_no_crash(signature: object) -> None:
+    whole = sealed(recorded())
+    content = json.loads(whole[-1].payload) | {"signature": signature}
+
+    assert check(relinked(whole, len(whole) - 1, content), kept(whole)).problems
+
+
+def test_a_forged_tail_with_the_old_end_record_is_told() -> None:
+    whole = sealed(recorded())
+    state = {"state": "halted", "reason": "forged", "at": NOON.isoformat()}
+    rows = kept(whole)
+    rows["run"][0] |= {"state": "halted", "reason": "forged"}
+
+    (problem,) = check(relinked(whole, 5, state), rows).problems
+
+    assert "signed for other events" in problem
+
+
+def test_the_end_record_of_another_run_is_told() -> None:
+    events = recorded()
+    content = json.loads(sealed(events)[-1].payload)
+    statement = content["statement"] | {"run": "other"}
+    content = {
+        "statement": statement,
+        "signature": SIGNER.sign(evidence.statement_bytes(statement)),
+    }
+
+    result = check([*events, evidence.append(events[-1], "end", content)], kept(events))
+
+    assert any("signed for other events" in problem for problem in result.problems)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["run", "question", "intent", "ended", "observation", "state", "end", "x"]),
+    st.text(max_size=40) | st.sampled_from(["[]", "null", '{"a":1.5}', '{"question":[]}']),
+)
 def test_an_event_with_any_payload_is_told_and_never_a_crash(kind: str, payload: str) -> None:
-    event = Event(seq=1, kind=kind, payload=payload, sha256="")
+    sha256 = evidence.link(evidence.GENESIS, 1, kind, payload)
+    event = Event(seq=1, kind=kind, payload=payload, sha256=sha256)
 
-    assert evidence.verify_contents([event], [], [])
+    assert check(
+        [event], {"run": [], "exchanges": [], "questions": [], "observations": []}
+    ).problems
