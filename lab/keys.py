@@ -7,6 +7,7 @@ of a plant are the same plant. They guard nothing but emulators on loopback.
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 import warnings
@@ -100,6 +101,9 @@ class Keys:
                 )
             )
             context.load_cert_chain(path)
+        # So that a capture of the plant can be read: these keys protect nothing.
+        if keylog := os.environ.get("SSLKEYLOGFILE"):
+            context.keylog_filename = keylog
         return context
 
 
