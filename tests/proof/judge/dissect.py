@@ -1,0 +1,129 @@
+"""
+What tshark says was sent: per frame, the services that its dissectors found and its complaints.
+
+The fields are those of the safety contract, section 2.3, with a few more of the same dissectors;
+their names and values were checked with tshark 4.0. Where a TLS key log is given, what is inside
+TLS is dissected as well.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.proof.promise import Unable
+
+ERROR: Final = 0x800000
+"""PI_ERROR of Wireshark's expert information."""
+
+_CODES: Final[Mapping[str, str]] = {
+    "modbus.func_code": "modbus {}",
+    "modbus.mei": "mei {}",
+    "cotp.type": "cotp {:#x}",
+    "s7comm.header.rosctr": "s7 {}",
+    "s7comm.param.func": "s7 job {:#04x}",
+    "s7comm.param.userdata.funcgroup": "s7 group {}",
+    "s7comm.param.userdata.subfunc": "s7 function {}",
+    "enip.command": "enip {:#06x}",
+    "cip.service": "cip {:#04x}",
+    "snmp.data": "snmp {}",
+    "telnet.cmd": "telnet {}",
+    "ssh.message_code": "ssh {}",
+    "tls.handshake.type": "tls {}",
+}
+_DISSECTORS: Final[Mapping[str, str]] = {
+    "modbus": "mbtcp", "s7": "tpkt", "enip": "enip", "snmp": "snmp", "http": "http",
+    "https": "tls", "telnet": "telnet", "ssh": "ssh",
+}  # fmt: skip
+_OTHERS: Final = (
+    "frame.number", "tcp.stream", "http.request.method", "http.request.uri",
+    "http.content_type", "tls.record.content_type", "tls.record.opaque_type",
+    "tls.app_data_proto", "_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
+    "frame.protocols",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """
+    One frame from the scanner. `stream` None: not TCP. `sealed` counts its TLS records that came
+    encrypted as application data, `opened` those of them that the key log opened.
+    """
+
+    number: int
+    stream: int | None
+    codes: tuple[str, ...]
+    methods: tuple[str, ...]
+    targets: tuple[str, ...]
+    forms: int
+    sealed: int
+    opened: int
+    complaints: tuple[str, ...]
+
+
+def dissect(
+    capture: Path,
+    scanner: frozenset[str],
+    ports: Mapping[tuple[str, int], str],
+    keylog: Path | None = None,
+) -> list[Frame]:
+    """`ports` name the protocol of every (transport, port). Raises Unable."""
+    tshark = shutil.which("tshark")
+    if tshark is None:
+        raise Unable("not installed: tshark (Debian package tshark)")
+    words = [tshark, "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t"]
+    words += ["-E", "occurrence=a", "-E", "aggregator=/s"]
+    for (transport, port), protocol in sorted(ports.items()):
+        if protocol in _DISSECTORS:
+            words += ["-d", f"{transport}.port=={port},{_DISSECTORS[protocol]}"]
+        if protocol == "https":
+            words += ["-d", f"tls.port=={port},http"]
+    if keylog is not None and keylog.exists():
+        words += ["-o", f"tls.keylog_file:{keylog}"]
+    ours = ", ".join(sorted(scanner))
+    words += ["-Y", f"ip.src in {{{ours}}} and (tcp or udp) and not icmp"]
+    names = [*_CODES, *_OTHERS]
+    for name in names:
+        words += ["-e", name]
+    done = subprocess.run(words, capture_output=True, check=False)
+    if done.returncode != 0:
+        complaint = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise Unable(f"tshark could not read {capture.name}: {complaint}")
+    lines = done.stdout.decode("utf-8", "replace").split("\n")
+    return [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
+
+
+def _frame(told: Mapping[str, str]) -> Frame:
+    codes: list[str] = []
+    for name, form in _CODES.items():
+        codes += [form.format(int(value, 0)) for value in told[name].split()]
+    methods = tuple(told["http.request.method"].split())
+    inner = told["tls.record.content_type"].split()
+    opaque = told["tls.record.opaque_type"].split()
+    opened_data = [p for p in told["tls.app_data_proto"].split(" ") if p]
+    # TLS 1.3: every encrypted record looks like application data outside ("opaque"), and has
+    # its own type inside, which is only there when the record was opened.
+    sealed = opaque.count("23") + (0 if opaque else inner.count("23"))
+    opened = opaque.count("23") if opaque else inner.count("23") * bool(opened_data)
+    if opaque and "23" in inner and not opened_data:
+        opened -= inner.count("23")
+    complaints = []
+    if told["_ws.malformed"]:
+        complaints.append(f"malformed ({told['frame.protocols']})")
+    if any(int(value) >= ERROR for value in told["_ws.expert.severity"].split()):
+        complaints.append(f"expert error: {told['_ws.expert.message']}")
+    return Frame(
+        number=int(told["frame.number"]),
+        stream=int(told["tcp.stream"]) if told["tcp.stream"] else None,
+        codes=tuple(codes),
+        methods=methods,
+        targets=tuple(told["http.request.uri"].split(" ")) if methods else (),
+        forms=told["http.content_type"].count("application/x-www-form-urlencoded"),
+        sealed=sealed,
+        opened=opened,
+        complaints=tuple(complaints),
+    )
