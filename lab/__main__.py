@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 from datetime import datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab.control import serve
@@ -30,6 +31,7 @@ async def _until_told(options: argparse.Namespace) -> None:
         base_port_offset=options.offset,
         second_octet=options.octet,
         until=told,
+        networks=options.network,
     )
 
 
@@ -42,6 +44,13 @@ def main() -> int:
     command.add_argument("--now", type=datetime.fromisoformat, required=True)
     command.add_argument("--offset", type=int, default=0)
     command.add_argument("--octet", type=int, default=HOME_OCTET)
+    command.add_argument(
+        "--network",
+        type=IPv4Network,
+        action="append",
+        default=[],
+        help="devices may stand here too, beside 127.0.0.0/8 (may be given several times)",
+    )
     options = parser.parse_args()
     try:
         asyncio.run(_until_told(options))

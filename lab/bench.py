@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Any
 
 from cryptography.utils import CryptographyDeprecationWarning
@@ -60,7 +62,10 @@ class Accounts:
     Who may log in, and when the device has had enough.
 
     `users` maps a name to its password; with `accept_any` every pair is let in. After
-    `lockout_after` failures in a row on an account it stays locked until the lab is started anew.
+    `lockout_after` failures in a row on an account it stays locked until the lab is started anew;
+    `tells` None leaves it to the emulator whether a locked account is told from a wrong password.
+    With `canaries`, every secret that is given is counted, and those that are one of them; none
+    is kept.
     """
 
     def __init__(
@@ -71,12 +76,19 @@ class Accounts:
         service: str,
         accept_any: bool = False,
         lockout_after: int | None = None,
+        tells: bool | None = None,
+        canaries: Sequence[str] | None = None,
     ) -> None:
         self._users = dict(users)
         self._ledger = ledger
         self._service = service
         self._accept_any = accept_any
         self._lockout_after = lockout_after
+        self.tells = tells
+        self._key = token_bytes(32)
+        self._canaries = (
+            None if canaries is None else frozenset(self._keyed(canary) for canary in canaries)
+        )
         self._failures: dict[str, int] = {}
 
     @classmethod
@@ -88,6 +100,8 @@ class Accounts:
             service=bench.protocol,
             accept_any=bool(settings.get("accept_any", False)),
             lockout_after=settings.get("lockout_after"),
+            tells=settings.get("lockout_tells"),
+            canaries=settings.get("canaries"),
         )
 
     def locked(self, user: str) -> bool:
@@ -95,7 +109,14 @@ class Accounts:
             self._lockout_after is not None and self._failures.get(user, 0) >= self._lockout_after
         )
 
+    def _keyed(self, secret: str) -> bytes:
+        return blake2b(secret.encode("utf-8", "surrogatepass"), key=self._key).digest()
+
     def admits(self, user: str, password: str) -> bool:
+        if self._canaries is not None:
+            self._ledger.misbehaved("secret received")
+        if self._canaries and self._keyed(password) in self._canaries:
+            self._ledger.misbehaved("canary received")
         good = not self.locked(user) and (
             self._accept_any or (user in self._users and self._users[user] == password)
         )

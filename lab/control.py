@@ -17,9 +17,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,17 @@ def up(
     now: datetime,
     base_port_offset: int | None = None,
     second_octet: int = HOME_OCTET,
+    networks: Sequence[str] = (),
+    prefix: Sequence[str] = (),
+    within_s: float = START_WITHIN_S,
 ) -> dict[str, Any]:
     """
     Start a plant in the background and write DIRECTORY/site.yaml. Returns the record.
 
     `base_port_offset` None: the standard ports where they are free to us, else 20,000 higher.
-    `second_octet` as in lab.plant.load.
+    `second_octet` as in lab.plant.load; a plant may also be named by its file. `networks` are
+    where devices may stand beside loopback, "10.77.0.0/16". `prefix` is put before the command
+    that starts the process, such as ("ip", "netns", "exec", NAME); it must keep the pid.
     Raises LabError when a lab runs there already, when a port is taken, or when the emulators do
     not come up in time.
     """
@@ -69,8 +75,9 @@ def up(
     for ledger in (directory / "ledgers").glob("*.json"):
         ledger.unlink()
     command = [
-        sys.executable, "-P", "-m", "lab", "serve", plant_name, str(directory),
+        *prefix, sys.executable, "-P", "-m", "lab", "serve", plant_name, str(directory),
         "--now", now.isoformat(), "--offset", str(offset), "--octet", str(second_octet),
+        *(word for network in networks for word in ("--network", network)),
     ]  # fmt: skip
     with (directory / LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked above
@@ -81,11 +88,12 @@ def up(
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": _search_path()},
         )
-    deadline = time.monotonic() + START_WITHIN_S
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         record = read_record(directory)
         if record is not None and record["pid"] == process.pid:
-            _check_listening(record, directory)
+            if not prefix:  # else its ports are in another namespace than ours
+                _check_listening(record, directory)
             process.returncode = 0  # it outlives us on purpose: no warning when we forget it
             return record
         if process.poll() is not None:
@@ -93,7 +101,7 @@ def up(
         time.sleep(_POLL_S)
     process.kill()
     process.wait()
-    raise LabError(f"the lab did not start within {START_WITHIN_S:.0f} s; see {directory / LOG}")
+    raise LabError(f"the lab did not start within {within_s:.0f} s; see {directory / LOG}")
 
 
 def down(directory: Path) -> dict[str, Any]:
@@ -182,7 +190,7 @@ def _reap(pid: int) -> None:
 def _check_listening(record: Mapping[str, Any], directory: Path) -> None:
     """Every TCP port of the record must be bound: binding it again has to fail."""
     for device in record["devices"]:
-        for port in device["tcp"]:
+        for port in device["tcp"] if "closed" not in device["faults"] else ():
             with socket.socket() as sock:
                 try:
                     sock.bind((device["address"], port))
@@ -211,10 +219,13 @@ async def serve(
     base_port_offset: int,
     second_octet: int,
     until: asyncio.Event,
+    networks: Sequence[IPv4Network] = (),
 ) -> None:
     """Run a plant until `until` is set: what the background process does."""
     plant = load(plant_name, second_octet=second_octet)
-    running = await start(plant, directory, now=now, base_port_offset=base_port_offset)
+    running = await start(
+        plant, directory, now=now, base_port_offset=base_port_offset, networks=networks
+    )
     try:
         write_site(
             plant,
@@ -244,6 +255,7 @@ def record_of(running: RunningPlant, *, pid: int) -> dict[str, Any]:
                 "address": device.address,
                 "tcp": _ports(running, device.name, "tcp"),
                 "udp": _ports(running, device.name, "udp"),
+                "faults": [given.behaviour.name for given in device.faults],
             }
             for device in running.plant.devices
             if device.address is not None

@@ -242,7 +242,37 @@ class Stream:
         while self._buffer and isinstance(length := length_of(self._buffer), int):
             self._buffer = self._buffer[length:]
             frames += 1
+        if self._buffer and isinstance(length_of(self._buffer), str):
+            self._buffer = b""  # no frame, so nothing to wait for; an endless stream is not kept
         return frames
+
+
+class Splitter:
+    """Bytes of one direction cut into whole frames; what is not framed here passes as it came."""
+
+    def __init__(self, protocol: str) -> None:
+        self._length_of = _BINARY[protocol][0] if protocol in _BINARY else None
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self._length_of is None:
+            return [data]
+        self._buffer += data
+        pieces: list[bytes] = []
+        while self._buffer:
+            length = self._length_of(self._buffer)
+            if length is None:
+                break
+            if isinstance(length, str):  # no frame of this protocol: nothing to wait for
+                length = len(self._buffer)
+            pieces.append(self._buffer[:length])
+            self._buffer = self._buffer[length:]
+        return pieces
+
+    def rest(self) -> bytes:
+        """What never became a whole frame."""
+        left, self._buffer = self._buffer, b""
+        return left
 
 
 def is_framed(protocol: str) -> bool:
@@ -250,7 +280,7 @@ def is_framed(protocol: str) -> bool:
     return protocol in _BINARY
 
 
-def _ber(data: bytes, at: int) -> tuple[int, int, int] | None:
+def ber(data: bytes, at: int) -> tuple[int, int, int] | None:
     """Tag, start and end of the BER element at `at`; None when it does not fit."""
     if at + 2 > len(data):
         return None
@@ -265,39 +295,73 @@ def _ber(data: bytes, at: int) -> tuple[int, int, int] | None:
 
 def snmp_version(data: bytes) -> str | None:
     """ "1", "2c", "3", or None when this is no SNMP message."""
-    outer = _ber(data, 0)
+    outer = ber(data, 0)
     if outer is None or outer[0] != 0x30:
         return None
-    version = _ber(data, outer[1])
+    version = ber(data, outer[1])
     if version is None or version[0] != 0x02:
         return None
     return {0: "1", 1: "2c", 3: "3"}.get(int.from_bytes(data[version[1] : version[2]], "big"))
+
+
+def community_of(message: bytes) -> bytes | None:
+    """The community of a v1 or v2c message, None where there is none to read."""
+    if snmp_version(message) not in ("1", "2c"):
+        return None
+    outer = ber(message, 0)
+    version = ber(message, outer[1]) if outer else None
+    text = ber(message, version[2]) if version else None
+    return message[text[1] : text[2]] if text is not None and text[0] == 0x04 else None
+
+
+def with_community(message: bytes, other: bytes) -> bytes:
+    """The same v1 or v2c message with another community; what cannot be read is returned as is."""
+    if community_of(message) is None:
+        return message
+    outer = ber(message, 0)
+    version = ber(message, outer[1]) if outer else None
+    text = ber(message, version[2]) if version else None
+    if outer is None or version is None or text is None:
+        return message
+    content = (
+        message[outer[1] : version[2]]
+        + b"\x04" + _ber_length(len(other)) + other
+        + message[text[2] : outer[2]]
+    )  # fmt: skip
+    return b"\x30" + _ber_length(len(content)) + content
+
+
+def _ber_length(length: int) -> bytes:
+    if length < 0x80:
+        return bytes([length])
+    size = (length.bit_length() + 7) // 8
+    return bytes([0x80 | size]) + length.to_bytes(size, "big")
 
 
 def _snmp(data: bytes) -> Seen:
     version = snmp_version(data)
     if version is None:
         return Seen(kind="foreign", function=guess(data))
-    outer = _ber(data, 0)
-    first = _ber(data, outer[1]) if outer else None
-    second = _ber(data, first[2]) if first else None
+    outer = ber(data, 0)
+    first = ber(data, outer[1]) if outer else None
+    second = ber(data, first[2]) if first else None
     if second is None:
         return Seen(kind="malformed", function="truncated")
     if version != "3":
-        pdu = _ber(data, second[2])
+        pdu = ber(data, second[2])
         if pdu is None:
             return Seen(kind="malformed", function="truncated")
         name = SNMP_PDUS.get(pdu[0], f"PDU {pdu[0]:#04x}")
         return Seen(kind="request", function=f"v{version} {name}", write=pdu[0] not in SNMP_READS)
-    parameters = _ber(data, second[2])
-    scoped = _ber(data, parameters[2]) if parameters else None
+    parameters = ber(data, second[2])
+    scoped = ber(data, parameters[2]) if parameters else None
     if scoped is None:
         return Seen(kind="malformed", function="truncated")
     if scoped[0] == 0x04:  # an encrypted scoped PDU; the agent reports what was inside
         return Seen(kind="request", function="v3 encrypted")
     at = scoped[1]
     for _ in range(2):  # context engine id, context name
-        element = _ber(data, at)
+        element = ber(data, at)
         if element is None:
             return Seen(kind="malformed", function="truncated")
         at = element[2]

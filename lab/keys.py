@@ -8,6 +8,7 @@ of a plant are the same plant. They guard nothing but emulators on loopback.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tempfile
 import warnings
@@ -23,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from lab.errors import LabError
+
+DNS_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 class Keys:
@@ -70,7 +73,10 @@ class Keys:
                 raise LabError(f"{name}: unknown kind of TLS {kind!r} in the plant file")
         start = self._now - timedelta(days=700 if kind == "expired" else 30)
         end = self._now + timedelta(days=-335 if kind == "expired" else 800)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        # a device may call itself by more than 64 characters, and by what is no DNS name
+        common_name = x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)
+        subject = x509.Name([common_name])
+        dns_name = name if DNS_NAME.fullmatch(name) else "device.invalid"
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -79,7 +85,7 @@ class Keys:
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(end)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(dns_name)]), critical=False)
             .sign(key, hashes.SHA256())
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -83,6 +83,11 @@ class Ledger:
         self.logins: Counter[str] = Counter()
         self.lockouts = 0
         self.leaked_sessions = 0
+        self.faults: Counter[str] = Counter()
+        """What the device did by its faults, see lab.faults; none of it is the client's deed."""
+        self.on_death: list[Callable[[], None]] = []
+        self.unheard: list[Callable[[], int]] = []
+        """Ask these how many packets came for a device that hears nothing any more."""
         self.smallest_gap_s: float | None = None
         self.peak_requests_1s = 0
         self._clock = clock
@@ -198,6 +203,26 @@ class Ledger:
         self.leaked_sessions += 1
         self._changed()
 
+    def ended_by_device(self, connection: Connection) -> None:
+        """A fault ended it: neither an empty connection nor an owed answer is the client's."""
+        if connection.open:
+            self._end(connection)
+            self._changed()
+
+    def misbehaved(self, what: str) -> None:
+        """One deed of a fault."""
+        self.faults[what] += 1
+        self._changed()
+
+    def die(self, cause: str) -> None:
+        """A fault ends the device: it hears nothing from now on."""
+        if not self.alive:
+            return
+        self.cause_of_death = cause
+        for strike in self.on_death:
+            strike()
+        self._changed()
+
     def as_dict(self) -> dict[str, object]:
         return {
             "device": self.device,
@@ -221,6 +246,8 @@ class Ledger:
             "logins": dict(sorted(self.logins.items())),
             "lockouts": self.lockouts,
             "leaked_sessions": self.leaked_sessions,
+            "faults": dict(sorted(self.faults.items())),
+            "packets_after_death": sum(ask() for ask in self.unheard),
             "smallest_gap_s": self.smallest_gap_s,
             "peak_requests_1s": self.peak_requests_1s,
         }
@@ -265,6 +292,7 @@ def totals(ledgers: Iterable[Mapping[str, object]]) -> dict[str, object]:
         "unexpected_commands": total("unexpected_commands"),
         "lockouts": total("lockouts"),
         "leaked_sessions": total("leaked_sessions"),
+        "packets_after_death": total("packets_after_death"),
         "pg_seats": sum(_pg_seats(row) for row in rows),
         "fragile": len(fragile),
         "fragile_alive": sum(bool(row.get("alive")) for row in fragile),

@@ -10,12 +10,20 @@ A plant file has, at the top: `site`, `zones` and `conduits` (as in a site file)
 `requirements`) and `devices`. A device has `name`, `zone`, `address` (null: none), `note` (a
 sentence for the reader of the site file), `declared` (what the plant's own list says, in the
 words of a site file; null: not on the list), `backup` {age_days, content, manifest}, `frailty`
-{dies_of, max_requests_per_s, min_reconnect_s}, `presence`, `services` and `truth` {class,
-identity, optional, findings}.
+{dies_of, max_requests_per_s, min_reconnect_s}, `faults` (a list: ways in which it misbehaves, see
+lab.faults; `walkdown lab` never ships a plant with them), `presence`, `services` and `truth`
+{class, identity, optional, findings}. For example
+
+    faults:
+      - {name: drip, interval_s: 4}
+      - {name: reset_at_byte, n: 7, on: [modbus], after: 1}
+
+A plant may also be a JSON file with the same content, which is read much faster.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +33,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lab.errors import LabError
+from lab.faults import Given, given
 from lab.ledger import CAUSES, Frailty
 
 PLANTS = Path(__file__).parent / "plants"
@@ -91,6 +100,7 @@ class Device:
     frailty: Frailty
     services: tuple[Service, ...]
     truth: Truth
+    faults: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +138,15 @@ def names() -> tuple[str, ...]:
 
 def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
     """
-    A shipped plant by name, or a plant file by path.
+    A shipped plant by name, or a plant file by path (also as text that ends in .yaml or .json).
 
     A plant lives in 127.30.0.0/16; another `second_octet` moves all its addresses, so that two
     can stand side by side. Raises LabError.
     """
     if not 1 <= second_octet <= 255:
         raise LabError(f"127.{second_octet}.0.0/16 is not a network for a plant; use 1 to 255")
+    if isinstance(name, str) and name.endswith((".yaml", ".json")):
+        name = Path(name)
     path = name if isinstance(name, Path) else PLANTS / f"{name}.yaml"
     try:
         text = path.read_text(encoding="utf-8")
@@ -143,9 +155,12 @@ def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
         raise LabError(f"there is no plant {str(name)!r}; shipped plants: {known}") from error
     try:
         moved = text.replace(f"127.{HOME_OCTET}.", f"127.{second_octet}.")
-        raw = YAML(typ="safe", pure=True).load(moved)
-    except YAMLError as error:
-        raise LabError(f"{path.name} is not valid YAML: {error}") from error
+        if path.suffix == ".json":
+            raw = json.loads(moved)
+        else:
+            raw = YAML(typ="safe", pure=True).load(moved)
+    except (YAMLError, ValueError) as error:
+        raise LabError(f"{path.name} is not valid {path.suffix[1:].upper()}: {error}") from error
     try:
         return parse(raw, path.stem, second_octet=second_octet)
     except (KeyError, TypeError, AttributeError) as error:
@@ -206,6 +221,7 @@ def _device(raw: Mapping[str, Any]) -> Device:
             presence=presence,
             findings=frozenset(truth.get("findings", ())),
         ),
+        faults=tuple(given(name, entry) for entry in raw.get("faults", ())),
     )
 
 

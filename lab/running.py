@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from lab import devices
 from lab.bench import Bench, Server, hush
 from lab.errors import LabError
-from lab.front import TcpFront, UdpFront
+from lab.faults.base import Fault, Given
+from lab.front import Installed, TcpFront, UdpFront
 from lab.keys import Keys
 from lab.ledger import Ledger, totals, write_json
 from lab.plant import HIGH_PORT_OFFSET, Device, Plant, Service
 
 SAVE_EVERY_S = 0.25
 """Changed ledgers are written at most this often, and once more at the end."""
+
+LOOPBACK_NETWORK = IPv4Network("127.0.0.0/8")
 
 _TRIAL = ("127.255.255.254", 102)
 """An address that no plant uses, and a port below 1024."""
@@ -101,19 +105,26 @@ async def start(
     now: datetime,
     base_port_offset: int | None = None,
     clock: Callable[[], float] = time.monotonic,
+    networks: Sequence[IPv4Network] = (),
 ) -> RunningPlant:
     """
     Start every emulator of `plant` in this event loop, each behind its front.
 
     `now` dates the certificates. `base_port_offset` is added to all ports; None: 0 where the
-    standard ports are free to us, else 20,000. Ledgers go to `directory`/ledgers. Raises LabError
-    when a port cannot be had; nothing stays started then.
+    standard ports are free to us, else 20,000. Ledgers go to `directory`/ledgers. `networks` are
+    where devices may stand beside 127.0.0.0/8, such as a network namespace of one's own; the
+    servers behind the fronts stay on 127.0.0.1. Raises LabError when a port cannot be had, or when
+    a device stands elsewhere; nothing stays started then.
     """
     hush()
+    _check_addresses(plant, networks)
+    _raise_descriptor_limit()
     offset = default_offset() if base_port_offset is None else base_port_offset
     saver = _Saver(directory / "ledgers")
     keys = Keys(now)
     async with AsyncExitStack() as stack:
+        servers: list[Server] = []
+        stack.push_async_callback(_stop_all, servers)
         for device in plant.devices:
             if device.address is None:
                 continue
@@ -126,8 +137,11 @@ async def start(
             )
             saver.ledgers[device.name] = ledger
             saver.mark(device.name)
+            made = [(each, each.made(device.name, ledger, clock)) for each in device.faults]
             for service in device.services:
-                await _start_service(stack, device, service, ledger, keys, offset, clock)
+                await _start_service(
+                    stack, servers, device, service, made, ledger, keys, offset, clock
+                )
         saver.save()
         task = asyncio.create_task(saver.run())
         stack.push_async_callback(_cancel, task)
@@ -148,10 +162,41 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def _stop_all(servers: Sequence[Server]) -> None:
+    """All at once: some wait a second for their threads."""
+    await asyncio.gather(*(server.stop() for server in servers))
+
+
+def _check_addresses(plant: Plant, networks: Sequence[IPv4Network]) -> None:
+    """Emulators are open to whoever reaches them: off loopback only where that was asked for."""
+    for device in plant.devices:
+        if device.address is None:
+            continue
+        where = ip_address(device.address)
+        if not any(where in network for network in (LOOPBACK_NETWORK, *networks)):
+            raise LabError(
+                f"{device.name}: {device.address} is not a loopback address. Devices stand "
+                "elsewhere only in a network that is named: --network 10.77.0.0/16"
+            )
+
+
+def _raise_descriptor_limit() -> None:
+    """A connection through a front takes three descriptors; a dead device keeps its own."""
+    try:
+        import resource
+    except ImportError:  # not there on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _start_service(
     stack: AsyncExitStack,
+    servers: list[Server],
     device: Device,
     service: Service,
+    made: Sequence[tuple[Given, Fault | None]],
     ledger: Ledger,
     keys: Keys,
     offset: int,
@@ -162,19 +207,25 @@ async def _start_service(
     if kind is None or address is None:
         raise LabError(f"{device.name}: there is no emulator {service.emulator!r}")
     port = service.port + offset
-    server: Server = await kind(
-        Bench(
-            device=device.name,
-            address=address,
-            protocol=service.protocol,
-            port=port,
-            settings=service.settings,
-            ledger=ledger,
-            keys=keys,
-            clock=clock,
-        )
+    bench = Bench(
+        device=device.name,
+        address=address,
+        protocol=service.protocol,
+        port=port,
+        settings=service.settings,
+        ledger=ledger,
+        keys=keys,
+        clock=clock,
     )
-    stack.push_async_callback(server.stop)
+    altered, altered_after = _altered(device, service)
+    if altered is not None and altered_after == 0:
+        bench, altered = replace(bench, settings=altered), None
+    server = await kind(bench)
+    servers.append(server)
+    other: Server | None = None
+    if altered is not None:
+        other = await kind(replace(bench, settings=altered))
+        servers.append(other)
     fronts: list[TcpFront | UdpFront] = []
     if "tcp" in service.transports:
         if server.inner is None:
@@ -186,6 +237,9 @@ async def _start_service(
                 address=address,
                 port=port,
                 inner=server.inner,
+                altered=other.inner if other else None,
+                altered_after=altered_after,
+                faults=_installed(made, service.protocol, "tcp"),
             )
         )
     if "udp" in service.transports:
@@ -198,11 +252,37 @@ async def _start_service(
                 address=address,
                 port=port,
                 answer=server.answer,
+                altered=other.answer if other else None,
+                altered_after=altered_after,
+                faults=_installed(made, service.protocol, "udp"),
             )
         )
     for front in fronts:
         front.start()
         stack.push_async_callback(front.stop)
+
+
+def _altered(device: Device, service: Service) -> tuple[dict[str, object] | None, int]:
+    """The settings that the device's faults make of a service's own, and from when they hold."""
+    settings = dict(service.settings)
+    after: list[int] = []
+    for given in device.faults:
+        if any(given.is_on(service.protocol, transport) for transport in service.transports):
+            changed = given.altered(service.protocol, dict(settings))
+            if changed != settings:
+                settings = changed
+                after.append(given.after)
+    return (settings, min(after)) if after else (None, 0)
+
+
+def _installed(
+    made: Sequence[tuple[Given, Fault | None]], protocol: str, transport: str
+) -> list[Installed]:
+    return [
+        Installed(fault, given.after)
+        for given, fault in made
+        if fault is not None and given.is_on(protocol, transport)
+    ]
 
 
 def _host_keys(plant: Plant, keys: Keys) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import StringIO
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ WINDOW_LENGTH_H = 12
 _HEAD = """\
 # {site}: site file of the simulated plant, written by `walkdown lab up`.
 #
-# Everything in it is on this machine: every address is a loopback address, and every device an
+# Everything in it is on this machine: {where}, and every device an
 # emulator. Read it as an example of what your own site file may say.
 """
 
@@ -67,7 +68,7 @@ def site_text(
     """The site file's text."""
     start = (now - WINDOW_BEFORE).replace(microsecond=0)
     blocks: list[str] = [
-        _HEAD.format(site=plant.site),
+        _HEAD.format(site=plant.site, where=_where(plant)),
         _block({"site": plant.site}),
         "# Nobody scans without somebody who answers for the plant.\n"
         + _block(
@@ -119,11 +120,21 @@ def site_text(
     return "\n".join(blocks)
 
 
+def _where(plant: Plant) -> str:
+    if all(_on_loopback(device) for device in plant.devices):
+        return "every address is a loopback address"
+    return "its networks are this machine's own"
+
+
+def _on_loopback(device: Device) -> bool:
+    return device.address is None or ip_address(device.address).is_loopback
+
+
 def _zone(
     plant: Plant, zone: Mapping[str, Any], *, base_port_offset: int, host_keys: Mapping[str, str]
 ) -> str:
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
-    head = {**zone, "window": "now", "profile": "default"}
+    head = {**zone, "window": "now", "profile": zone.get("profile", "default")}
     if base_port_offset:
         head["ports"] = {name: port + base_port_offset for name, port in STANDARD_PORTS.items()}
     text = _indent(_block([head]), 2) + "    assets:\n"
@@ -150,7 +161,7 @@ def _asset(
             asset[key] = [{**flow, "port": flow["port"] + base_port_offset} for flow in value]
         else:
             asset[key] = value
-    if asset.get("tier") == "login":
+    if asset.get("tier") == "login" and _on_loopback(device):
         asset.setdefault("profile", "lab")  # attempts a second apart, not a minute
     return asset
 

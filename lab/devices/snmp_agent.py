@@ -3,7 +3,8 @@ An SNMP agent: pysnmp's engine and command responders over a table of this devic
 
 Settings: `communities` (list), `versions` (subset of "1", "2c", "3"), `users` for v3
 ({name: {auth, priv}}), `engine_id` (hex), `system` (descr, object_id, name, location, contact),
-`interfaces`, `entity` and `neighbours` (lists), `extra` ({oid: text}). Nothing is writable.
+`interfaces`, `entity` and `neighbours` (lists), `extra` ({oid: text}), `accept_any` (every v1 and
+v2c community is right). Nothing is writable.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pysnmp.smi import error  # type: ignore[import-untyped]
 from pysnmp.smi.instrum import AbstractMibInstrumController  # type: ignore[import-untyped]
 
 from lab.bench import LOOPBACK, Bench, Server
-from lab.frames import snmp_version
+from lab.frames import community_of, snmp_version, with_community
 from lab.front import ask_inner
 
 Oid = tuple[int, ...]
@@ -211,6 +212,11 @@ async def serve(bench: Bench) -> Server:
         asked[0] = snmp_version(datagram)
         if asked[0] not in versions:
             return None
+        known = [str(each).encode() for each in settings.get("communities", ())]
+        if settings.get("accept_any") and known and (given := community_of(datagram)) is not None:
+            bench.ledger.misbehaved("secret received")
+            reply = await ask_inner(inner, with_community(datagram, known[0]))
+            return None if reply is None else with_community(reply, given)
         return await ask_inner(inner, datagram)
 
     async def stop() -> None:

@@ -3,7 +3,8 @@ What the SSH emulators share: asyncssh's server with a device's accounts, keys a
 
 Settings: `version` (the identification string after "SSH-2.0-"), `host_key` (a name; devices that
 name the same one share it), `host_key_algorithms`, `kex`, `encryption`, `mac` (lists, in order),
-`methods` ("password", "publickey", "keyboard-interactive"), `users` {name: password}, `banner`.
+`methods` ("password", "publickey", "keyboard-interactive"), `users` {name: password}, `banner`,
+`lockout_after`, `lockout_tells` (a locked account ends the connection and says why), `canaries`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,41 @@ import asyncssh
 from lab.bench import LOOPBACK, Accounts, Bench, Server
 from lab.ledger import Ledger
 
+MAX_VERSION = 240
+"""The identification line is at most 255 bytes (RFC 4253 section 4.2)."""
+
 Process = asyncssh.SSHServerProcess[str]
 Run = Callable[[Process, str], Awaitable[None]]
+
+
+def identification(text: str) -> bytes:
+    """What stands after "SSH-2.0-": one line, whatever the plant file says."""
+    line = text.encode("utf-8", "replace")[:MAX_VERSION]
+    return bytes(byte for byte in line if byte not in b"\r\n\0")
 
 
 class Gate(asyncssh.SSHServer):
     """Who gets in. No key is ever right: the method is offered because real servers offer it."""
 
     def __init__(
-        self, accounts: Accounts, methods: frozenset[str], banner: str, ledger: Ledger
+        self,
+        accounts: Accounts,
+        methods: frozenset[str],
+        banner: str,
+        ledger: Ledger,
+        version: bytes,
     ) -> None:
         self._accounts = accounts
         self._ledger = ledger
         self._methods = methods
         self._banner = banner
+        self._version = version
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        # its own option takes printable ASCII only; what a device says may be anything in a line
+        conn._version = self._version
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
@@ -54,7 +72,15 @@ class Gate(asyncssh.SSHServer):
         return "password" in self._methods
 
     def validate_password(self, username: str, password: str) -> bool:
-        return self._accounts.admits(username, password)
+        return self._admits(username, password)
+
+    def _admits(self, username: str, password: str) -> bool:
+        admitted = self._accounts.admits(username, password)
+        if not admitted and self._accounts.tells and self._accounts.locked(username):
+            raise asyncssh.DisconnectError(
+                asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures"
+            )
+        return admitted
 
     def public_key_auth_supported(self) -> bool:
         return "publickey" in self._methods
@@ -71,7 +97,7 @@ class Gate(asyncssh.SSHServer):
         return "", "", "", [("Password: ", False)]
 
     def validate_kbdint_response(self, username: str, responses: Any) -> bool:
-        return len(responses) == 1 and self._accounts.admits(username, str(responses[0]))
+        return len(responses) == 1 and self._admits(username, str(responses[0]))
 
 
 async def serve_ssh(
@@ -116,9 +142,10 @@ async def serve_ssh(
     listener = await asyncssh.listen(
         LOOPBACK,
         0,
-        server_factory=lambda: Gate(accounts, methods, banner, bench.ledger),
+        server_factory=lambda: Gate(
+            accounts, methods, banner, bench.ledger, identification(bench.text("version"))
+        ),
         server_host_keys=host_keys,
-        server_version=bench.text("version"),
         process_factory=session,
         line_editor=False,
         encoding="utf-8",

@@ -2,8 +2,8 @@
 A Telnet console: telnetlib3's server with a device's greeting and log-in.
 
 Settings: `banner`, `login` (false: a command prompt at once), `user_prompt`, `password_prompt`,
-`prompt`, `users`, `accept_any`, `lockout_after`, `failure` (text). After log-in only `exit` and
-`help` are known.
+`prompt`, `users`, `accept_any`, `lockout_after`, `lockout_tells`, `canaries`, `failure` (text).
+After log-in only `exit` and `help` are known.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def serve(bench: Bench) -> Server:
             if accounts.admits(user, password):
                 return True
             writer.write(str(settings.get("failure", "Login incorrect")) + "\r\n")
-            if accounts.locked(user):
+            if accounts.locked(user) and accounts.tells is not False:
                 writer.write("Account locked.\r\n")
                 return False
         return False

@@ -6,6 +6,10 @@ Settings: `server` (header), `title`, `body` (HTML put into the page), `login` (
 `lockout_after`, `controls` (the page served without login carries a form that posts),
 `redirect` (a location that every request gets, "{https}" for the
 port of the other panel), `tls` (a kind of lab.keys).
+For faults (lab.faults): `raw` (title and realm are put in unescaped), `unavailable_s` (503 with
+that Retry-After), `lockout_tells` and `lockout_status`, `challenges` (further schemes that a 401
+offers), `canaries`, `content_length` ("zero", "max", "shorter", "longer": a lie), `bomb` (see
+lab.faults.bombs, or "endless") with `bomb_mebibytes`.
 A POST to anything but the log-in form is counted as a write.
 """
 
@@ -15,20 +19,23 @@ import asyncio
 import base64
 import binascii
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import h11
 
 from lab.bench import LOOPBACK, Accounts, Bench, Server
+from lab.faults import bombs
 from lab.tls_stream import TlsStream
 
 STANDARD_HTTP = 80
 STANDARD_HTTPS = 443
 MAX_BODY = 65536
 IDLE_S = 15.0
+WITHOUT_END = frozenset({"endless", "chunks", "headers"})
 
 
 class Readable(Protocol):
@@ -49,6 +56,8 @@ class Page:
     status: int
     body: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    """What is sent instead of `body`."""
 
 
 class Panel:
@@ -63,6 +72,12 @@ class Panel:
         self._title = str(s.get("title", ""))
         self._body = str(s.get("body", ""))
         self._controls = bool(s.get("controls", False))
+        self._raw = bool(s.get("raw", False))
+        self._unavailable_s = s.get("unavailable_s")
+        self._lockout_status = int(s.get("lockout_status", 403))
+        self._challenges = tuple(str(each) for each in s.get("challenges", ()))
+        self._bomb = str(s.get("bomb", ""))
+        self._bomb_mebibytes = int(s.get("bomb_mebibytes", 256))
         https = str(STANDARD_HTTPS + bench.port - STANDARD_HTTP)
         self._redirect = str(s.get("redirect", "")).replace("{https}", https)
         form = dict(s.get("form", {}))
@@ -75,6 +90,12 @@ class Panel:
         logs_in = method == "POST" and self._login == "form" and path == self._form_path
         writes = method not in ("GET", "HEAD") and not logs_in
         self._bench.ledger.request(self._bench.protocol, f"{method} {path}", write=writes)
+        if self._unavailable_s is not None:
+            headers_503 = (("Retry-After", str(self._unavailable_s)),)
+            return Page(status=503, body=self._html("<p>Busy</p>"), headers=headers_503)
+        if self._bomb and self._bomb not in WITHOUT_END:
+            content, kind = bombs.page(self._bomb, self._bomb_mebibytes, self._bench.address)
+            return Page(status=200, content=content, headers=kind)
         if self._redirect:
             return Page(status=301, headers=(("Location", self._redirect),))
         if logs_in:
@@ -82,12 +103,7 @@ class Panel:
         if method not in ("GET", "HEAD"):
             return Page(status=405, headers=(("Allow", "GET, HEAD"),))
         if self._login == "basic" and not self._basic(headers.get("authorization", "")):
-            challenge = f'Basic realm="{self._realm}"'
-            return Page(
-                status=401,
-                body=self._html("<p>Unauthorized</p>"),
-                headers=(("WWW-Authenticate", challenge),),
-            )
+            return self._challenge(headers.get("authorization", ""))
         if path not in ("/", "/index.html", "/home", self._form_path):
             return Page(status=404, body=self._html("<p>Not found</p>"))
         if self._login == "form" and (
@@ -96,15 +112,22 @@ class Panel:
             return Page(status=200, body=self._html(self._login_form()))
         return Page(status=200, body=self._html(self._body + self._operate()))
 
+    def _challenge(self, header: str) -> Page:
+        pair = _pair(header)
+        if self._accounts.tells and pair is not None and self._accounts.locked(pair[0]):
+            return Page(status=self._lockout_status, body=self._html("<p>Account locked</p>"))
+        schemes = (f'Basic realm="{self._realm}"', *self._challenges)
+        return Page(
+            status=401,
+            body=self._html("<p>Unauthorized</p>"),
+            headers=tuple(("WWW-Authenticate", scheme) for scheme in schemes),
+        )
+
     def _basic(self, header: str) -> bool:
-        scheme, _, encoded = header.partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        return self._accounts.admits(user, password)
+        pair = _pair(header)
+        if pair is None and header:
+            self._bench.ledger.misbehaved(f"material of {header.split(' ', 1)[0][:20]} received")
+        return pair is not None and self._accounts.admits(*pair)
 
     def _form_login(self, body: bytes) -> Page:
         fields = parse_qs(body.decode("latin-1"), keep_blank_values=True)
@@ -115,8 +138,11 @@ class Panel:
                 status=302,
                 headers=(("Location", "/home"), ("Set-Cookie", "session=open; HttpOnly; Path=/")),
             )
-        if self._accounts.locked(user):
-            return Page(status=403, body=self._html("<p>Account locked</p>" + self._login_form()))
+        if self._accounts.locked(user) and self._accounts.tells is not False:
+            return Page(
+                status=self._lockout_status,
+                body=self._html("<p>Account locked</p>" + self._login_form()),
+            )
         return Page(
             status=401, body=self._html("<p>Invalid user name or password</p>" + self._login_form())
         )
@@ -142,14 +168,65 @@ class Panel:
         )
 
     def _html(self, inner: str) -> str:
+        title = self._title if self._raw else escape(self._title)
         return (
-            f"<!DOCTYPE html>\n<html><head><title>{escape(self._title)}</title></head>"
+            f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>"
             f"<body>{inner}</body></html>\n"
         )
 
 
-async def _converse(panel: Panel, server: str, reader: Readable, writer: Writable) -> None:
+def _pair(header: str) -> tuple[str, str] | None:
+    """User and password of an Authorization header, None where it is not of the Basic scheme."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return user, password
+
+
+def _lied(length: int, lie: str) -> str:
+    told = {"zero": 0, "max": 10**19, "shorter": max(0, length - 1), "longer": length + 7}
+    return str(told[lie])
+
+
+async def _send_by_hand(page: Page, content: bytes, server: str, lie: str, to: Writable) -> None:
+    """A reply whose Content-Length is false: h11 would refuse to write it."""
+    lines = [f"HTTP/1.1 {page.status} ", f"Content-Length: {_lied(len(content), lie)}"]
+    lines += [f"{name}: {value}" for name, value in page.headers]
+    lines += [f"Server: {server}"] if server else []
+    to.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + content)
+    await to.drain()
+
+
+async def _send_without_end(bomb: str, writer: Writable) -> None:
+    """Until the client ends the connection, which the front then ends here."""
+    start = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    match bomb:
+        case "chunks":
+            writer.write(f"{start}Transfer-Encoding: chunked\r\n\r\n".encode())
+            block = b"1000\r\n" + b"A" * 4096 + b"\r\n"
+        case "headers":
+            writer.write(start.encode())
+            block = b"X-Filler: " + b"A" * 1000 + b"\r\n"
+        case _:
+            writer.write(f"{start}\r\n<html><head><title>".encode())
+            block = b"A" * 16384
+    while True:
+        writer.write(block)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def _converse(
+    panel: Panel, settings: Mapping[str, Any], reader: Readable, writer: Writable
+) -> None:
     """One connection, with keep-alive as HTTP/1.1 has it."""
+    server = str(settings.get("server", ""))
+    lie = str(settings.get("content_length", ""))
+    bomb = str(settings.get("bomb", ""))
     connection = h11.Connection(h11.SERVER)
     while True:
         request: h11.Request | None = None
@@ -176,12 +253,15 @@ async def _converse(panel: Panel, server: str, reader: Readable, writer: Writabl
         }
         method = request.method.decode("latin-1")
         page = panel.answer(method, request.target.decode("latin-1"), headers, body)
-        content = page.body.encode("utf-8")
-        sent: Headers = [
-            *page.headers,
-            ("Content-Type", "text/html; charset=utf-8"),
-            ("Content-Length", str(len(content))),
-        ]
+        if bomb in WITHOUT_END:
+            await _send_without_end(bomb, writer)
+        content = page.body.encode("utf-8", "replace") if page.content is None else page.content
+        if lie:
+            await _send_by_hand(page, content, server, lie, writer)
+            return
+        sent: Headers = [*page.headers, ("Content-Length", str(len(content)))]
+        if page.content is None:
+            sent.insert(-1, ("Content-Type", "text/html; charset=utf-8"))
         if server:
             sent.insert(0, ("Server", server))
         writer.write(connection.send(h11.Response(status_code=page.status, headers=sent)) or b"")
@@ -196,7 +276,6 @@ async def _converse(panel: Panel, server: str, reader: Readable, writer: Writabl
 
 async def serve(bench: Bench) -> Server:
     panel = Panel(bench)
-    header = str(bench.settings.get("server", ""))
     context: ssl.SSLContext | None = None
     if bench.protocol == "https":
         name = str(bench.settings.get("certificate_name", bench.device.lower()))
@@ -206,10 +285,10 @@ async def serve(bench: Bench) -> Server:
         stream = TlsStream(reader, writer, context) if context else None
         try:
             if stream is None:
-                await _converse(panel, header, reader, writer)
+                await _converse(panel, bench.settings, reader, writer)
             else:
                 await asyncio.wait_for(stream.handshake(), IDLE_S)
-                await _converse(panel, header, stream, stream)
+                await _converse(panel, bench.settings, stream, stream)
         except (h11.RemoteProtocolError, ConnectionError, TimeoutError, ssl.SSLError):
             pass
         finally:
