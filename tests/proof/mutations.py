@@ -54,7 +54,7 @@ class Mutation:
 def mutate(victims: Victims, chance: Random) -> Mutation:
     """One change that is not none."""
     while True:
-        kind = chance.choice(list(KINDS))
+        (kind,) = chance.choices(list(KINDS), [WEIGHTS.get(kind, 1) for kind in KINDS])
         before = victims.resumed if chance.random() < 0.3 else victims.run
         after = KINDS[kind](before, victims, chance)
         if kind == "cut back to an earlier sitting":
@@ -301,6 +301,14 @@ KINDS: Mapping[str, Callable[[Rows, Victims, Random], Rows]] = {
     "spliced": splice,
     "event appended": append,
 }
+
+
+WEIGHTS = {
+    "bit flipped": 10, "rows swapped": 4, "tail replaced": 5, "signed anew, all forged": 5,
+    "signed anew, key kept": 5, "statement changed": 3, "signature of another": 2,
+    "end record dropped": 0.1, "cut back to an earlier sitting": 0.1,
+}  # fmt: skip
+"""How often each kind is drawn (others: 1): the kinds that have few variants are seldom."""
 
 
 # --- how a record is built ---------------------------------------------------------------------

@@ -161,8 +161,9 @@ zones:
   - id: control
     networks: [{networks}]
     sl_t: 2
-    tier: read
+    tier: identify
     profile: lab
+    probes: [modbus, s7, http]
     ports:
 {ports}""",
         encoding="utf-8",
