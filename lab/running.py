@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -123,8 +124,8 @@ async def start(
     saver = _Saver(directory / "ledgers")
     keys = Keys(now)
     async with AsyncExitStack() as stack:
-        servers: list[Server] = []
-        stack.push_async_callback(_stop_all, servers)
+        servers = _Servers()
+        stack.push_async_callback(servers.stop)
         for device in plant.devices:
             if device.address is None:
                 continue
@@ -162,9 +163,28 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _stop_all(servers: Sequence[Server]) -> None:
-    """All at once: some wait a second for their threads."""
-    await asyncio.gather(*(server.stop() for server in servers))
+class _Servers:
+    """The servers behind the fronts; some serve several devices that are set up alike."""
+
+    def __init__(self) -> None:
+        self._started: list[Server] = []
+        self._shared: dict[tuple[str, str], Server] = {}
+
+    async def start(self, emulator: str, bench: Bench) -> Server:
+        shareable = devices.SHAREABLE.get(emulator)
+        key = (emulator, json.dumps(bench.settings, sort_keys=True, default=str))
+        shares = shareable is not None and shareable(bench.settings)
+        if shares and key in self._shared:
+            return self._shared[key]
+        server = await devices.KINDS[emulator](bench)
+        self._started.append(server)
+        if shares:
+            self._shared[key] = server
+        return server
+
+    async def stop(self) -> None:
+        """All at once: some wait a second for their threads."""
+        await asyncio.gather(*(server.stop() for server in self._started))
 
 
 def _check_addresses(plant: Plant, networks: Sequence[IPv4Network]) -> None:
@@ -193,7 +213,7 @@ def _raise_descriptor_limit() -> None:
 
 async def _start_service(
     stack: AsyncExitStack,
-    servers: list[Server],
+    servers: _Servers,
     device: Device,
     service: Service,
     made: Sequence[tuple[Given, Fault | None]],
@@ -203,8 +223,7 @@ async def _start_service(
     clock: Callable[[], float],
 ) -> None:
     address = device.address
-    kind = devices.KINDS.get(service.emulator)
-    if kind is None or address is None:
+    if service.emulator not in devices.KINDS or address is None:
         raise LabError(f"{device.name}: there is no emulator {service.emulator!r}")
     port = service.port + offset
     bench = Bench(
@@ -220,12 +239,10 @@ async def _start_service(
     altered, altered_after = _altered(device, service)
     if altered is not None and altered_after == 0:
         bench, altered = replace(bench, settings=altered), None
-    server = await kind(bench)
-    servers.append(server)
+    server = await servers.start(service.emulator, bench)
     other: Server | None = None
     if altered is not None:
-        other = await kind(replace(bench, settings=altered))
-        servers.append(other)
+        other = await servers.start(service.emulator, replace(bench, settings=altered))
     fronts: list[TcpFront | UdpFront] = []
     if "tcp" in service.transports:
         if server.inner is None:

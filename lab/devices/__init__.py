@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from lab.bench import Bench, Server
 from lab.devices import (
@@ -30,3 +31,8 @@ KINDS: Mapping[str, Callable[[Bench], Awaitable[Server]]] = MappingProxyType(
         "telnet": telnet_console.serve,
     }
 )
+
+SHAREABLE: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
+    {"snmp": snmp_agent.shareable}
+)
+"""Emulators of which devices with equal settings may have one between them, if this says so."""

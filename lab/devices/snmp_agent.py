@@ -151,6 +151,14 @@ class ReadOnlyTable(AbstractMibInstrumController):  # type: ignore[misc]
         )
 
 
+def shareable(settings: Mapping[str, Any]) -> bool:
+    """
+    Whether devices with the same settings may have one agent between them: an engine takes a
+    twentieth of a second to make. Not where the agent itself tells the ledger something.
+    """
+    return "3" not in settings.get("versions", ()) and not settings.get("accept_any")
+
+
 def _engine(engine_id: bytes) -> Any:
     """
     An engine with an id of its own.

@@ -13,6 +13,7 @@ walking. A behaviour meddles in one of two places, or in both:
 Parameters that every fault has, beside its own:
 
 `on`     the protocols of the device that it is on; without it all to which it applies
+`over`   "tcp" or "udp", where it is to be on one of both only
 `after`  so many connections (of a datagram service: datagrams) of a service go well first; 0
 `seed`   for what is drawn by lot; 0
 """
@@ -37,7 +38,7 @@ Transport = Literal["tcp", "udp"]
 Ending = Literal["close", "reset"]
 Port = Literal["open", "closed", "dropped"]
 Settings = dict[str, Any]
-COMMON: Mapping[str, Any] = MappingProxyType({"on": None, "after": 0, "seed": 0})
+COMMON: Mapping[str, Any] = MappingProxyType({"on": None, "over": None, "after": 0, "seed": 0})
 
 
 class Line:
@@ -195,7 +196,8 @@ class Given:
     def is_on(self, protocol: str, transport: str) -> bool:
         chosen = self.parameters["on"]
         named = chosen is None or protocol in chosen
-        return named and self.behaviour.applies(protocol, transport)
+        over = self.parameters["over"]
+        return named and over in (None, transport) and self.behaviour.applies(protocol, transport)
 
     def altered(self, protocol: str, settings: Settings) -> Settings:
         if self.behaviour.alter is None:

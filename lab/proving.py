@@ -1,0 +1,463 @@
+"""
+Plants to prove with: every kind of device with every behaviour of the fault table.
+
+    from lab import proving
+    raw = proving.plant()                              # all kinds x all behaviours that apply
+    raw = proving.plant(["modbus"], ["silent", "drip"], base="127.45")
+    raw = proving.crowd(50)                            # one zone of 50 devices
+    raw = proving.pool(taken=3)                        # a controller with four seats
+    path = proving.write(raw, folder / "plant.json")
+    control.up(str(path), folder, now=..., networks=[proving.NETWORK], prefix=(...), within_s=60)
+
+or, in a namespace of one's own:
+
+    ip netns exec NAME python -m lab serve plant.json FOLDER --now ... --network 10.77.0.0/16
+
+The start writes FOLDER/site.yaml with authorisation and window around `now`, secrets, host keys
+and, as for every plant, ledgers. A plant is plain data (as a plant file holds it), so a caller may
+still change it. Its devices are those of the shipped plants, each in a zone of its own, so that a
+circuit breaker of one does not touch the others; `note` of a device says what it proves, and its
+name is KIND--BEHAVIOUR--VARIANT.
+
+`KINDS` says which device stands for which probe, and after how many good connections its fault
+begins, so that the identify, the read and the login step each meet it. `kinds_for(service)` finds
+the kinds of a service, and makes one of a shipped device where none is written here: a probe for
+a new emulator needs nothing in this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from lab.errors import LabError
+from lab.faults import FAULTS, given
+from lab.faults.base import Behaviour
+from lab.ledger import write_json
+from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS
+
+BASE = "10.77"
+NETWORK = f"{BASE}.0.0/16"
+NORMAL = "normal"
+"""The behaviour that is none: the control of every proof."""
+PER_NETWORK = 250
+ZONES_FROM = 1
+"""Third octet of the first device; 10.77.0.x is left to whoever builds the network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """
+    One kind of device. `shipped` is a device of the plant `harbour`, of which `services` stay.
+
+    The fault is on `target`; `after` connections (datagrams) of it go well first. `probes` are
+    the only ones asked, `tier` is what they are allowed.
+    """
+
+    name: str
+    shipped: str
+    target: str
+    services: tuple[str, ...]
+    probes: tuple[str, ...]
+    tier: str
+    after: int = 0
+    over: str | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """{protocol: settings} that are put over the shipped ones."""
+
+
+def _kind(
+    name: str,
+    shipped: str,
+    target: str,
+    *,
+    also: tuple[str, ...] = (),
+    probes: tuple[str, ...] | None = None,
+    tier: str = "read",
+    after: int = 0,
+    over: str | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Kind:
+    return Kind(
+        name=name,
+        shipped=shipped,
+        target=target,
+        services=(target, *also),
+        probes=probes or ("http" if target == "https" else target, *also),
+        tier=tier,
+        after=after,
+        over=over,
+        settings=settings or {},
+    )
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _kind("modbus", "PLC-11", "modbus"),
+        _kind("modbus_read", "PLC-11", "modbus", after=1),
+        _kind("s7", "PLC-12", "s7"),
+        _kind("s7_read", "PLC-12", "s7", after=1),
+        _kind("enip", "PLC-14", "enip"),
+        _kind("enip_tcp", "PLC-14", "enip", over="tcp"),
+        _kind("snmp", "SW-CTL", "snmp"),
+        _kind("snmp_read", "SW-CTL", "snmp", after=1),
+        _kind("snmp_login", "FW-1", "snmp", tier="login", after=1),
+        _kind("http", "GW-17", "http"),
+        _kind("https", "GW-17", "https"),
+        _kind("https_read", "GW-17", "https", after=1),
+        _kind("http_login", "SW-CTL", "http", also=("snmp",), tier="login", after=1),
+        _kind("https_login", "FW-1", "https", also=("snmp",), tier="login", after=1),
+        _kind("ssh", "HIST-1", "ssh", tier="identify"),
+        _kind("ssh_read", "HIST-1", "ssh", after=1),
+        _kind("ssh_login", "SW-RING", "ssh", also=("snmp",), tier="login", after=1),
+        _kind("sshconfig_linux", "JUMP-1", "ssh", probes=("ssh", "sshconfig"), after=2),
+        _kind("sshconfig_ios", "SW-SUP", "ssh", probes=("ssh", "sshconfig"), after=2),
+        _kind("telnet", "SW-FIELD", "telnet"),
+        _kind("telnet_login", "UPS-1", "telnet", also=("snmp",), tier="login", after=1),
+    )
+}
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    """Every device of the shipped plants by name, as its plant file has it."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(PLANTS.glob("*.yaml")):
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        for device in raw["devices"]:
+            found.setdefault(str(device["name"]), device)
+    return found
+
+
+def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None) -> list[Kind]:
+    """
+    The kinds whose faults are on `service`, by its protocol's name in a plant file.
+
+    Where none is written in KINDS, one is made of the first shipped device that speaks it, asked
+    by every probe. Raises LabError where no shipped device does: then the lab lacks an emulator.
+    """
+    written = [kind for kind in KINDS.values() if kind.target == service]
+    if written:
+        return written
+    for name, device in (shipped or _shipped()).items():
+        spoken = [str(each["protocol"]) for each in device.get("services", ())]
+        if service in spoken and not device.get("frailty"):
+            made = Kind(
+                name=service, shipped=name, target=service, services=(service,), probes=(),
+                tier="login" if device.get("declared", {}).get("tier") == "login" else "read",
+            )  # fmt: skip
+            return [made]
+    raise LabError(f"no shipped plant has a device that speaks {service}")
+
+
+def all_kinds() -> list[Kind]:
+    """Those of KINDS, and one for every protocol that a shipped device speaks beside them."""
+    shipped = _shipped()
+    kinds = list(KINDS.values())
+    for service in STANDARD_PORTS:
+        if not any(kind.target == service for kind in kinds):
+            kinds += kinds_for(service, shipped)
+    return kinds
+
+
+def behaviours_for(kind: Kind) -> list[Behaviour]:
+    """What the table has for a kind's service, over any of its transports."""
+    transports = TRANSPORTS.get(kind.target, ("tcp",))
+    chosen = [kind.over] if kind.over else transports
+    return [
+        each for each in FAULTS.values() if any(each.applies(kind.target, over) for over in chosen)
+    ]
+
+
+def plant(
+    kinds: Iterable[str | Kind] | None = None,
+    behaviours: Iterable[str] | None = None,
+    *,
+    base: str = BASE,
+    variants: bool = False,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    profile: str = "default",
+    normal: bool = True,
+) -> dict[str, Any]:
+    """
+    One device for each kind with each behaviour that applies to it, each in its own zone.
+
+    None stands for all. `behaviours` may name "normal". With `variants` each behaviour comes in
+    all its variants, else in the first. `parameters` are put over a behaviour's own, by its name
+    (say {"rogue": {"canaries": [...]}}). `normal` adds each kind without a fault. `base` are the
+    first two octets of the addresses: "10.77", or "127.45" on loopback.
+    """
+    shipped = _shipped()
+    chosen = [
+        KINDS[each] if isinstance(each, str) and each in KINDS else each
+        for each in (all_kinds() if kinds is None else kinds)
+    ]
+    wanted = None if behaviours is None else set(behaviours)
+    if wanted is not None and (unknown := wanted - set(FAULTS) - {NORMAL}):
+        raise LabError(f"there is no fault {', '.join(sorted(unknown))}")
+    builder = _Builder(base=base, profile=profile)
+    for each in chosen:
+        if isinstance(each, str):
+            raise LabError(f"there is no kind of device {each!r}")
+        if normal or (wanted is not None and NORMAL in wanted):
+            builder.add(each, shipped[each.shipped], NORMAL, {}, 0)
+        for behaviour in behaviours_for(each):
+            if wanted is not None and behaviour.name not in wanted:
+                continue
+            for number, variant in enumerate(
+                behaviour.variants if variants else behaviour.variants[:1]
+            ):
+                over = dict((parameters or {}).get(behaviour.name, {}))
+                builder.add(
+                    each, shipped[each.shipped], behaviour.name, {**variant, **over}, number
+                )
+    return builder.raw("Proving ground")
+
+
+def crowd(
+    count: int,
+    *,
+    base: str = BASE,
+    network: int = 200,
+    kind: str = "modbus",
+    faults: Sequence[Mapping[str, Any]] = (),
+    profile: str = "default",
+) -> dict[str, Any]:
+    """So many devices of one kind in ONE zone, base.network.0/24. `count` is at most 250."""
+    if not 1 <= count <= PER_NETWORK:
+        raise LabError(f"a crowd has 1 to {PER_NETWORK} devices, not {count}")
+    device = _shipped()[KINDS[kind].shipped]
+    builder = _Builder(base=base, profile=profile)
+    zone = builder.zone("crowd", f"{base}.{network}.0/24", KINDS[kind])
+    for number in range(1, count + 1):
+        name = f"crowd-{number}"
+        builder.stand(
+            KINDS[kind], device, name, zone, f"{base}.{network}.{number}", "one of many", faults
+        )
+    return builder.raw("Crowd")
+
+
+def pool(
+    *,
+    base: str = BASE,
+    network: int = 201,
+    seats: int = 4,
+    taken: int = 0,
+    when_full: str = "evict",
+    profile: str = "default",
+) -> dict[str, Any]:
+    """
+    One Modbus controller, base.network.1, with `seats` seats that closes its oldest connection
+    when a further one comes (Schneider M218), or refuses ("refuse"). `taken` of them are held by
+    nobody on the wire; seats held by real clients are held by `Hmi`, started by the caller from an
+    address of its own.
+    """
+    builder = _Builder(base=base, profile=profile)
+    kind = KINDS["modbus"]
+    zone = builder.zone("pool", f"{base}.{network}.1/32", kind)
+    fault = {"name": f"seats_{when_full}", "seats": seats, "taken": taken}
+    builder.stand(
+        kind, _shipped()[kind.shipped], "pool-1", zone, f"{base}.{network}.1",
+        f"{seats} seats, {taken} of them taken", [fault],
+    )  # fmt: skip
+    return builder.raw("Seat pool")
+
+
+def write(raw: Mapping[str, Any], path: Path) -> Path:
+    """The plant as a JSON file for control.up or `lab serve`."""
+    write_json(path, raw)
+    return path
+
+
+class _Builder:
+    def __init__(self, *, base: str, profile: str) -> None:
+        self._base = base
+        self._profile = profile
+        self._zones: list[dict[str, Any]] = []
+        self._devices: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        kind: Kind,
+        shipped: Mapping[str, Any],
+        behaviour: str,
+        parameters: Mapping[str, Any],
+        number: int,
+    ) -> None:
+        name = f"{kind.name}--{behaviour}--{number}".replace("_", "-")
+        index = len(self._zones)
+        address = f"{self._base}.{ZONES_FROM + index // PER_NETWORK}.{1 + index % PER_NETWORK}"
+        if ZONES_FROM + index // PER_NETWORK > 199:
+            raise LabError("a proving plant has room for 49,750 devices")
+        zone = self.zone(f"z{index}", f"{address}/32", kind)
+        faults: list[dict[str, Any]] = []
+        note = "answers as it should"
+        if behaviour != NORMAL:
+            faults.append(
+                {
+                    "name": behaviour,
+                    "on": [kind.target],
+                    "over": kind.over,
+                    "after": kind.after,
+                    **parameters,
+                }
+            )
+            note = FAULTS[behaviour].meaning
+        self.stand(kind, shipped, name, zone, address, note, faults)
+
+    def zone(self, name: str, network: str, kind: Kind) -> str:
+        zone = {
+            "id": name,
+            "name": name,
+            "networks": [network],
+            "sl_t": 1,
+            "tier": "read" if kind.tier == "login" else kind.tier,
+            "profile": self._profile,
+        }
+        if kind.probes:
+            zone["probes"] = list(kind.probes)
+        self._zones.append(zone)
+        return name
+
+    def stand(
+        self,
+        kind: Kind,
+        shipped: Mapping[str, Any],
+        name: str,
+        zone: str,
+        address: str,
+        note: str,
+        faults: Sequence[Mapping[str, Any]],
+    ) -> None:
+        for fault in faults:
+            given(name, fault)
+        declared = {
+            key: value
+            for key, value in deepcopy(dict(shipped.get("declared") or {})).items()
+            if key in ("vendor", "model", "class", "consent", "login")
+        }
+        if kind.tier == "login":
+            declared |= {"tier": "login", "consent": ["cleartext"]}
+        if "sshconfig" not in kind.probes:
+            declared.pop("login", None)
+        services = []
+        for service in deepcopy(list(shipped["services"])):
+            if service["protocol"] in kind.services:
+                services.append({**service, **kind.settings.get(service["protocol"], {})})
+        self._devices.append(
+            {
+                "name": name,
+                "zone": zone,
+                "address": str(IPv4Address(address)),
+                "note": " ".join(note.split()),
+                "declared": declared,
+                "services": services,
+                "faults": [dict(each) for each in faults],
+                "truth": {},
+            }
+        )
+
+    def raw(self, site: str) -> dict[str, Any]:
+        return {"plant": "proving", "site": site, "zones": self._zones, "devices": self._devices}
+
+
+@dataclass(slots=True, kw_only=True)
+class Polls:
+    """What a polling client saw. `latencies_s` in order; `missed` polls got no answer in time."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    missed: int = 0
+    disconnected: int = 0
+
+    def percentile(self, share: float) -> float:
+        """The latency in s that so large a share of the polls did not exceed; 0.0 without any."""
+        ordered = sorted(self.latencies_s)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+class Hmi:
+    """
+    An operator panel that polls a Modbus controller: reads two holding registers each `every_s`.
+
+    It keeps one connection, dials again when it is thrown out, and counts that as disconnected.
+    Run it from an address of its own (`source`), so that ledgers can tell it from the scanner.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        port: int = 502,
+        *,
+        source: str | None = None,
+        every_s: float = 0.1,
+        patience_s: float = 1.0,
+    ) -> None:
+        self.polls = Polls()
+        self._peer = (address, port)
+        self._source = source
+        self._every_s = every_s
+        self._patience_s = patience_s
+        self._sock: socket.socket | None = None
+        self._number = 0
+
+    async def run(self, until: asyncio.Event) -> Polls:
+        """Poll until told to stop, then leave in order."""
+        next_poll = time.monotonic()
+        while not until.is_set():
+            await self._poll()
+            next_poll += self._every_s
+            pause = max(0.0, next_poll - time.monotonic())
+            try:
+                async with asyncio.timeout(pause):
+                    await until.wait()
+            except TimeoutError:
+                continue
+        self._leave()
+        return self.polls
+
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._number = self._number % 0xFFFF + 1
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                sock = self._sock or await self._dial()
+                await loop.sock_sendall(
+                    sock, struct.pack(">HHHBBHH", self._number, 0, 6, 1, 3, 0, 2)
+                )
+                reply = b""
+                while len(reply) < 13:
+                    data = await loop.sock_recv(sock, 13 - len(reply))
+                    if not data:
+                        raise ConnectionResetError
+                    reply += data
+        except (OSError, TimeoutError) as error:
+            self.polls.missed += 1
+            self.polls.disconnected += not isinstance(error, TimeoutError)
+            self._leave()
+            return
+        self.polls.latencies_s.append(time.monotonic() - begun)
+
+    async def _dial(self) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        self._sock = sock
+        if self._source is not None:
+            sock.bind((self._source, 0))
+        await asyncio.get_running_loop().sock_connect(sock, self._peer)
+        return sock
+
+    def _leave(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
