@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from scanner import fragile
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
 from scanner.facts import DeviceIdentity, Fact
 from scanner.governor import Device, Governor
@@ -73,8 +74,12 @@ class Engine:
         finished: Iterable[str] = (),
         earlier: Iterable[Observation] = (),
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        link_address: Callable[[str], str | None] = lambda address: None,
     ) -> None:
-        """`finished` are keys not to ask again; `earlier` the observations that go with them."""
+        """
+        `finished` are keys not to ask again; `earlier` the observations that go with them.
+        `link_address` tells the MAC address that is known of a neighbour.
+        """
         self._plan = plan
         self._governor = governor
         self._journal = journal
@@ -86,9 +91,12 @@ class Engine:
             place = (observation.zone, observation.address)
             self._earlier.setdefault(place, []).append(observation)
         self._on_progress = on_progress
+        self._link_address = link_address
         self.progress = Progress(devices_total=len(plan.devices), questions_total=plan.questions)
         self.closed_zones: dict[str, str] = {}
         """Zones whose window closed while questions were left, with the reason."""
+        self.known_fragile: dict[tuple[str, str], tuple[fragile.Entry, ...]] = {}
+        """Entries of the fragile list that were obeyed, by zone and first address of a device."""
 
     async def run(self) -> None:
         """Ask everything that is not finished. Returns when all is done or nothing more may be."""
@@ -136,6 +144,7 @@ class Engine:
                 visit.note(observation)
         # A sitting that went deep asked its own canary; a device that is done is left alone.
         visit.went_deep = False
+        self._obey(visit)
         for question in plan.questions:
             if self._governor.halted or plan.zone in self.closed_zones:
                 break
@@ -145,6 +154,24 @@ class Engine:
                 await self._canary(visit, "after the read and login sessions", pause=False)
         self.progress.devices_done += 1
         self._tell()
+
+    def _obey(self, visit: _Visit) -> None:
+        """Whatever was told by now may make rules stricter, and never looser (promise 14)."""
+        place = (visit.plan.zone, visit.plan.addresses[0])
+        for address in visit.plan.addresses:
+            if visit.device.figures.exchanges and (link := self._link_address(address)):
+                visit.links.add(link)
+        if not visit.look_up():
+            return
+        self.known_fragile[place] = visit.fragile
+        device = visit.device
+        device.limits = visit.rule.paced(device.limits)
+        if device.limits.packets_per_s is not None:
+            device.rate.cap = device.limits.packets_per_s
+        if device.figures.connections:
+            now = self._governor.clock.monotonic()
+            soonest = now + device.limits.connection_interval_s
+            device.next_connection_at = max(device.next_connection_at, soonest)
 
     async def _question(self, visit: _Visit, question: PlannedQuestion) -> None:
         self.progress.questions_done += 1
@@ -256,6 +283,7 @@ class Engine:
             )
         )
         visit.note(observation)
+        self._obey(visit)
         if outcome is Outcome.ANSWERED:
             self.progress.found.add(visit.plan.key)
         self._tell(last=f"{target.address} {question.service}: {outcome}")
@@ -266,6 +294,11 @@ class Engine:
         first = visit.first_answered
         if first is None or len(health.canaries) >= visit.plan.canaries or health.stopped:
             health.needs_canary = None
+            return
+        if forbidden := visit.forbidden(first):
+            health.needs_canary = None
+            if pause:  # it cannot be asked how it fares: the doubt counts against asking more
+                health.stopped = f"left alone: {why}; no canary may be sent: {forbidden}"
             return
         grant = self._lend(visit.plan, first, tuple(visit.known))
         session = self._session(visit, first, "", grant)
@@ -305,6 +338,10 @@ class _Visit:
         self.first_answered: PlannedQuestion | None = None
         self.went_deep = False
         self.busy_s = 0.0
+        self.links: set[str] = set()
+        self.rule_seen = False
+        self.fragile = plan.fragile
+        self.rule = fragile.strictest(plan.fragile)
         self._outcomes: dict[tuple[Target, str, Tier], Outcome] = {}
 
     def note(self, observation: Observation) -> None:
@@ -331,6 +368,34 @@ class _Visit:
                 ),
                 None,
             )
+
+    def look_up(self) -> bool:
+        """Whether an entry of the fragile list fits that did not fit before, or any at first."""
+        told = [fact for fact in self.known if isinstance(fact, DeviceIdentity)]
+        found = {entry.id: entry for entry in self.fragile}
+        found |= {entry.id: entry for entry in fragile.matching(told, self.links)}
+        if len(found) == len(self.fragile) and self.rule_seen:
+            return False
+        self.rule_seen = True
+        self.fragile = tuple(found.values())
+        self.rule = fragile.strictest(self.fragile)
+        return bool(self.fragile)
+
+    def forbidden(self, question: PlannedQuestion) -> str:
+        """Why the fragile list does not let a question be put, or ""."""
+        probe = question.probe
+        reason = self.rule.forbids(
+            question.service,
+            probe.tier,
+            connections=fragile.connections_of(probe.transport, probe.connections),
+            made=self.device.figures.connections,
+            identified=any(
+                isinstance(fact, DeviceIdentity) and (fact.model or fact.order_number)
+                for fact in self.known
+            ),
+        )
+        names = ", ".join(entry.id for entry in self.fragile)
+        return f"known as fragile ({names}): {reason}" if reason else ""
 
     def is_due(self, question: PlannedQuestion) -> bool:
         """False when what the question needs is not there: then there is nothing to tell."""
@@ -363,6 +428,8 @@ class _Visit:
             return NOBODY_THERE
         if self.device.health.stopped:
             return self.device.health.stopped
+        if reason := self.forbidden(question):
+            return reason
         policy = self.plan.policy
         granted = DEEP_DEVICE_S if policy.tier.allows(Tier.READ) else DEVICE_S
         if self.busy_s >= granted:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
 
+from scanner import fragile
 from scanner.errors import UsageError
+from scanner.governor import SILENT_PORTS
 from scanner.model import Target, Tier, Transport
 from scanner.profiles import Profile
 from scanner.site import DevicePolicy, Site
@@ -27,6 +29,8 @@ RETRANSMITTED = 5
 One segment and its retransmissions until TCP_USER_TIMEOUT (2 s) ends them: at 0.2, 0.4, 0.8 and
 1.7 s, as seen at the device (a tail loss probe comes before those of RFC 6298).
 """
+CANARY = SYN + 4 * RETRANSMITTED
+"""One connection with one request, or with a TLS handshake; it is over with its first answer."""
 CONNECT_S = 2.0
 DATAGRAM_S = 6.5
 """The deadline of a question, and the time in which its late reply still finds a socket."""
@@ -61,7 +65,9 @@ class PlannedQuestion:
 class DevicePlan:
     """
     One device: all addresses of one chassis. `key` names the chassis. `budget` is the most packets
-    that it will get from us, with canaries. `known` is True when the site file declares it.
+    that it will get from us, with canaries. `declared` is True when the site file does so.
+    `fragile` are the entries of the fragile list that its declared identity fits; tier, profile
+    and questions obey them already.
     """
 
     key: str
@@ -75,6 +81,7 @@ class DevicePlan:
     questions: tuple[PlannedQuestion, ...]
     canaries: int
     budget: int
+    fragile: tuple[fragile.Entry, ...] = ()
 
     @property
     def usual(self) -> int:
@@ -169,10 +176,14 @@ def build(
             continue
         for key, addresses in _chassis(site, one.id, wanted).items():
             policy = site.settings(one.id, addresses[0])
+            known = fragile.matching(() if policy.asset is None else (policy.asset.identity,))
+            if left := next((entry for entry in known if entry.rule.leave_alone), None):
+                skipped.append(f"{addresses[0]} ({one.id}): known as fragile: {left.words}")
+                continue
             if policy.tier is Tier.PASSIVE:
                 skipped.append(f"{addresses[0]} ({one.id}): tier passive, nothing is sent")
                 continue
-            devices.append(_device(site, one.id, key, addresses, policy, ordered))
+            devices.append(_device(site, one.id, key, addresses, policy, ordered, known))
     return Plan(site=site, devices=tuple(devices), skipped=tuple(skipped))
 
 
@@ -211,16 +222,22 @@ def _device(
     addresses: tuple[str, ...],
     policy: DevicePolicy,
     probes: tuple[Probe, ...],
+    known: tuple[fragile.Entry, ...],
 ) -> DevicePlan:
+    rule = fragile.strictest(known)
+    tier = min(policy.tier, rule.tier, key=lambda tier: tier.rank)
+    policy = replace(policy, tier=tier, profile=rule.paced(policy.profile))
     questions = tuple(
         question
         for probe in probes
-        if _is_asked(probe, policy)
+        if _is_asked(probe, policy) and not _forbidden(rule, probe)
         for address in addresses
         for question in _on_ports(probe, zone, address, policy)
     )
-    canaries = 2 if any(q.probe.tier.rank > Tier.IDENTIFY.rank for q in questions) else 1
-    dearest = max((q.worst for q in questions if q.probe.tier is Tier.IDENTIFY), default=0)
+    identify = [q for q in questions if q.probe.tier is Tier.IDENTIFY]
+    deep = len(identify) < len(questions)
+    canaries = 1 + len(identify) // SILENT_PORTS + deep
+    dearest = min(CANARY, max((q.worst for q in identify), default=0))
     return DevicePlan(
         key=key,
         zone=zone,
@@ -233,6 +250,17 @@ def _device(
         questions=questions,
         canaries=canaries,
         budget=sum(q.worst for q in questions) + canaries * dearest,
+        fragile=known,
+    )
+
+
+def _forbidden(rule: fragile.Rule, probe: Probe) -> str:
+    return rule.forbids(
+        service_of(probe),
+        probe.tier,
+        connections=fragile.connections_of(probe.transport, probe.connections),
+        made=0,
+        identified=False,
     )
 
 
