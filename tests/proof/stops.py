@@ -260,7 +260,9 @@ def _steps(
     stopped(case)
     if resume:
         case.resumed = time.time()
-        levers.driver.start(f"{name} resumed", [*argv, "--resume"], case.folder / "said")
+        begun = (case.folder / "run" / "walkdown.db").exists()  # else it is started anew
+        again = [*argv, "--resume"] if begun else argv
+        levers.driver.start(f"{name} resumed", again, case.folder / "said")
         yield from _until_ended(levers.driver, f"{name} resumed", 180)
         case.resume_code = levers.driver.join(f"{name} resumed", 0.1)
     case.finished = time.time()

@@ -5,6 +5,10 @@ Scans are killed at random moments and gone on with. What was asked is read from
 the device side, both sittings together, and compared with whole scans of the same devices that
 nobody disturbed: nothing may have been asked more often. What is on disk is compared with itself
 before and after, and with the capture: every question that left is on record.
+
+A device's canary is its first question once more, after each sitting that went deep (safety.md
+section 6); the plan counts it. So a question that a whole scan puts twice may come once more in the
+second sitting, and no other.
 """
 
 from __future__ import annotations
@@ -133,7 +137,8 @@ def judged(
     first = questions([one for one in mine if one[0] <= case.resumed])
     second = questions([one for one in mine if one[0] > case.resumed])
     faults: list[str] = []
-    repeated = as_of_block_0(first + second) - most
+    canaries: Asked = Counter({question: 1 for question, times in most.items() if times > 1})
+    repeated = as_of_block_0(first + second) - most - canaries
     faults += [
         f"asked more often: {to} port {port} {what[:24].hex()}" for to, port, what in repeated
     ]
