@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ _DISSECTORS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _OTHERS: Final = (
     "frame.number", "tcp.stream", "http.request.method", "http.request.uri",
-    "http.content_type", "tls.record.content_type", "tls.record.opaque_type",
+    "http.content_type", "http.authorization", "tls.record.content_type", "tls.record.opaque_type",
     "tls.app_data_proto", "_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
     "frame.protocols",
 )  # fmt: skip
@@ -50,8 +50,8 @@ _OTHERS: Final = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """
-    One frame from the scanner. `stream` None: not TCP. `sealed` counts its TLS records that came
-    encrypted as application data, `opened` those of them that the key log opened.
+    One frame from the scanner. `stream` None: not TCP. `opened` counts its TLS records of outer
+    type application data that the key log opened, `data_opened` those of them that are data.
     """
 
     number: int
@@ -60,8 +60,9 @@ class Frame:
     methods: tuple[str, ...]
     targets: tuple[str, ...]
     forms: int
-    sealed: int
+    logins: int
     opened: int
+    data_opened: int
     complaints: tuple[str, ...]
 
 
@@ -106,10 +107,10 @@ def _frame(told: Mapping[str, str]) -> Frame:
     opaque = told["tls.record.opaque_type"].split()
     opened_data = [p for p in told["tls.app_data_proto"].split(" ") if p]
     # TLS 1.3: every encrypted record looks like application data outside ("opaque"), and has
-    # its own type inside, which is only there when the record was opened.
-    sealed = opaque.count("23") + (0 if opaque else inner.count("23"))
-    opened = opaque.count("23") if opaque else inner.count("23") * bool(opened_data)
-    if opaque and "23" in inner and not opened_data:
+    # its own type inside, which tshark tells only of records that it has opened.
+    data = inner.count("23") if opened_data else 0
+    opened = opaque.count("23") if opaque else data
+    if opaque and not opened_data:
         opened -= inner.count("23")
     complaints = []
     if told["_ws.malformed"]:
@@ -123,7 +124,8 @@ def _frame(told: Mapping[str, str]) -> Frame:
         methods=methods,
         targets=tuple(told["http.request.uri"].split(" ")) if methods else (),
         forms=told["http.content_type"].count("application/x-www-form-urlencoded"),
-        sealed=sealed,
+        logins=sum(bool(value) for value in told["http.authorization"].split(" ")),
         opened=opened,
+        data_opened=data,
         complaints=tuple(complaints),
     )
