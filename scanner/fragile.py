@@ -32,6 +32,8 @@ from scanner.model import Identity, Tier, Transport
 from scanner.profiles import FRAGILE, LAB, Profile, stricter
 
 ARP_TABLE = Path("/proc/net/arp")
+LEFT_ALONE = "known as fragile: "
+"""How the plan begins its words on a device that is not asked at all."""
 
 _RULES = frozenset(
     {"profile", "tier", "never", "connections", "reconnect_s", "stop_after_identify",

@@ -454,6 +454,8 @@ class Safety:
     """Every limit above the default, in words."""
     halted: str | None
     withheld: dict[str, int]
+    fragile: tuple[str, ...] = ()
+    """Every entry of the fragile list that was obeyed, with the device, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,7 +178,7 @@ def build(
             policy = site.settings(one.id, addresses[0])
             known = fragile.matching(() if policy.asset is None else (policy.asset.identity,))
             if left := next((entry for entry in known if entry.rule.leave_alone), None):
-                skipped.append(f"{addresses[0]} ({one.id}): known as fragile: {left.words}")
+                skipped.append(f"{addresses[0]} ({one.id}): {fragile.LEFT_ALONE}{left.words}")
                 continue
             if policy.tier is Tier.PASSIVE:
                 skipped.append(f"{addresses[0]} ({one.id}): tier passive, nothing is sent")

@@ -222,6 +222,15 @@ def _plan_json(made: object) -> dict[str, object]:
                 "name": device.name,
                 "declared": device.declared,
                 "profile": device.profile.name,
+                "fragile": [
+                    {
+                        "id": one.id,
+                        "rule": one.rule.words(),
+                        "why": one.why,
+                        "source": one.source.address,
+                    }
+                    for one in device.fragile
+                ],
                 "tier": device.policy.tier,
                 "packets": device.budget,
                 "canaries": device.canaries,

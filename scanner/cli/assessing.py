@@ -297,6 +297,7 @@ def _safety(runs: Sequence[_Run], which: site.Site) -> Safety:
         or which.loosenings(),
         halted=halted or None,
         withheld=withheld,
+        fragile=tuple(dict.fromkeys(w for s in kept for w in s.fragile)),
     )
 
 

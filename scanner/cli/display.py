@@ -118,7 +118,7 @@ def show_plan(console: Console, plan: Plan, *, full: bool) -> None:
         )
         _show_questions(console, devices[0])
     for words in plan.skipped:
-        console.print(f"not asked: {inert(words)}")
+        console.print(f"not asked: {inert(words, 600)}")
     _show_traces(console, plan)
     likely, longest = plan.duration()
     empty = plan.empty_address_cost()
@@ -149,6 +149,13 @@ def _limits(device: DevicePlan) -> str:
 
 
 def _show_questions(console: Console, device: DevicePlan) -> None:
+    for entry in device.fragile:
+        console.print(
+            f"  [yellow]known as fragile:[/yellow] {inert(entry.words, 600)} "
+            f"{inert(entry.source.address)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for question in device.questions:
         target = question.target
         only = f" [dim](only if {question.only_if})[/dim]" if question.only_if else ""

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from credentials import attempts as attempt_policy
 from credentials import secrets as secret_references
 from credentials import sets as default_sets
-from scanner import __version__, discovery, installation, signing, site, tripwire, windows
+from scanner import __version__, discovery, fragile, installation, signing, site, tripwire, windows
 from scanner.engine import Engine
 from scanner.errors import UsageError
 from scanner.facts import DeviceIdentity, Fact
@@ -249,6 +249,7 @@ async def _run(
             executor=executor,
             finished=store.finished_questions(),
             earlier=store.observations(),
+            link_address=fragile.link_address,
         )
         beside = [asyncio.create_task(_beat(beat))]
         if watch is not None:
@@ -261,7 +262,7 @@ async def _run(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
     end = _how_it_ended(governor, engine, place)
-    _keep_safety(which, governor, end, store)
+    _keep_safety(which, governor, _obeyed(plan, engine), end, store)
     state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
     store.set_state(end.state, end.reason, utc_now())
     return end
@@ -291,12 +292,33 @@ def _how_it_ended(governor: Governor, engine: Engine, place: str | Path) -> Scan
     return ScanEnd(state="finished", reason="", rule=None, store=place)
 
 
-def _keep_safety(which: site.Site, governor: Governor, end: ScanEnd, store: RunStore) -> None:
+def _obeyed(plan: Plan, engine: Engine) -> tuple[str, ...]:
+    """What the fragile list took away from the scan of a device, before contact and after."""
+    left = (words for words in plan.skipped if fragile.LEFT_ALONE in words)
+    return (
+        *left,
+        *(
+            f"{address} ({zone}): {entry.words}"
+            for (zone, address), entries in engine.known_fragile.items()
+            for entry in entries
+        ),
+    )
+
+
+def _keep_safety(
+    which: site.Site,
+    governor: Governor,
+    known_fragile: tuple[str, ...],
+    end: ScanEnd,
+    store: RunStore,
+) -> None:
     """Figures of this sitting, added to those of the run's earlier sittings."""
     figures = tuple(device.safety() for device in governor.devices() if device.figures.exchanges)
     earlier = store.safety()
     if earlier is not None:
-        figures = add_figures((*SAFETY.validate_json(earlier).devices, *figures))
+        before = SAFETY.validate_json(earlier)
+        figures = add_figures((*before.devices, *figures))
+        known_fragile = tuple(dict.fromkeys((*before.fragile, *known_fragile)))
     withheld: dict[str, int] = {}
     for one in figures:
         for rule, count in one.refusals.items():
@@ -307,6 +329,7 @@ def _keep_safety(which: site.Site, governor: Governor, end: ScanEnd, store: RunS
         loosenings=which.loosenings(),
         halted=end.reason or None,
         withheld=withheld,
+        fragile=known_fragile,
     )
     store.save_safety(SAFETY.dump_json(safety).decode())
 
