@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from scanner import discovery, fragile, site
+from scanner.cli.display import show_plan
 from scanner.engine import Engine
 from scanner.errors import ToolBug
 from scanner.facts import DeviceIdentity, Fact
@@ -381,3 +384,13 @@ async def test_a_forbidden_canary_is_not_sent_and_the_device_left_alone(tmp_path
     assert "no canary may be sent" in (governor.devices()[0].health.stopped or "")
     assert governor.stopped_zones() == ()
     assert journal.outcomes()["ssh"] is Outcome.WITHHELD
+
+
+def test_the_plan_says_what_is_known_with_its_source(tmp_path: Path) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+
+    show_plan(console, plan_of(tmp_path), full=False)
+
+    said = console.export_text()
+    for words in ("wago-750-modbus", "VDE-2023-005", "rockwell-plc-5", "left alone"):
+        assert words in said
