@@ -90,9 +90,8 @@ def main() -> int:
         shutil.rmtree(state)  # the small proof is quick: it always starts anew
     state.mkdir(parents=True, exist_ok=True)
     captures = Path(os.environ.get("WALKDOWN_CAPTURES", ROOT.parent / "shared" / "captures"))
-    walkdown = (sys.executable, given.walkdown) if given.walkdown else (
-        sys.executable, "-c", "from scanner.cli import main; main()",
-    )  # fmt: skip
+    scanner = given.walkdown or str(Path(__file__).with_name("watched.py"))
+    walkdown = (sys.executable, scanner)
     setting = Setting(
         size=size, seed=given.seed, state=state, walkdown=walkdown, captures=captures,
         say=lambda words: print(f"[{time.monotonic() - began:6.0f} s] {words}", flush=True),
