@@ -91,7 +91,9 @@ ENTERPRISES = "1.3.6.1.4.1."
 DATAGRAM = 65535
 ANSWER_WITHIN_S = 2.0
 MAX_TEXT = 512
-MAX_DEPTH = 8
+MAX_DIGITS = 10
+MAX_NUMBERS = 128
+"""Of an object identifier: numbers of 32 bits, 128 of them (RFC 2578 section 7.1.3)."""
 MAX_VARBINDS = 256
 
 Value = int | bytes | str | None
@@ -252,6 +254,8 @@ def decode_oid(body: bytes) -> str:
         if not byte & 0x80:
             numbers.append(number)
             number = 0
+    if len(numbers) >= MAX_NUMBERS:  # the first one stands for two
+        raise BadReply(f"SNMP: object identifier of {len(numbers) + 1} numbers")
     first = min(numbers[0] // 40, 2)
     return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
@@ -350,12 +354,20 @@ def enterprise_of_engine(engine_id: bytes) -> int | None:
     return (int.from_bytes(engine_id[:4], "big") & 0x7FFFFFFF) or None
 
 
+def object_id_of(values: Mapping[str, Value]) -> str | None:
+    """sysObjectID, where it is an object identifier of a sane length."""
+    value = values.get(SYS_OBJECT_ID)
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
+
+
 def enterprise_of_object_id(object_id: str) -> int | None:
     """The enterprise number in a sysObjectID below 1.3.6.1.4.1, or None."""
     if not object_id.startswith(ENTERPRISES):
         return None
-    number = int(object_id.removeprefix(ENTERPRISES).split(".")[0])
-    return number or None
+    number = object_id.removeprefix(ENTERPRISES).split(".")[0]
+    if not number.isascii() or not number.isdecimal() or len(number) > MAX_DIGITS:
+        return None
+    return int(number) or None
 
 
 # --- who that is ---------------------------------------------------------------------------------
@@ -530,8 +542,7 @@ def identify(values: Mapping[str, Value]) -> DeviceIdentity | None:
     vendor's MIB and the enterprise number. None when nothing of it names a device.
     """
     descr = text_of(values.get(SYS_DESCR))
-    object_id = values.get(SYS_OBJECT_ID)
-    object_id = object_id if isinstance(object_id, str) else None
+    object_id = object_id_of(values)
     name = text_of(values.get(SYS_NAME))
     number = enterprise_of_object_id(object_id) if object_id else None
     enterprise = enterprises().get(number) if number else None
@@ -652,8 +663,7 @@ def facts_of(response: Response | None, report: Report | None) -> tuple[Fact, ..
         if came
     )
     values = response.values if response else {}
-    object_id = values.get(SYS_OBJECT_ID)
-    object_id = object_id if isinstance(object_id, str) else None
+    object_id = object_id_of(values)
     uptime = values.get(SYS_UP_TIME)
     enterprise = enterprise_of_object_id(object_id) if object_id else None
     if enterprise is None and report:
@@ -992,11 +1002,10 @@ async def run_login(session: Session) -> tuple[Fact, ...]:
     attempt = replace(attempt, control_accepted=control)
     if control:
         return (attempt,)  # it answers to anything, so this community means nothing
-    object_id = response.values.get(SYS_OBJECT_ID)
     access = SnmpAccess(
         versions=(VERSION_NAMES[response.version],),
         community=credential.secret.reveal(),  # a published default is no secret of the owner's
-        object_id=object_id if isinstance(object_id, str) else None,
+        object_id=object_id_of(response.values),
     )
     identity = identify(response.values)
     return (attempt, access, identity) if identity else (attempt, access)

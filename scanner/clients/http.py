@@ -36,6 +36,11 @@ SECRETS = "walkdown.secrets"
 LABEL = "walkdown.label"
 COMPLETE = "walkdown.complete"
 """Response extension: whether the body came whole."""
+HEADERS = "walkdown.headers"
+"""
+Response extension: the headers. httpx itself is shown none: it would read Set-Cookie and Location,
+even where no redirect is followed, and raise its own exceptions on what devices write there.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,14 +264,20 @@ class SessionTransport(httpx.AsyncBaseTransport):
         plain, whole = decode_body(reply.body, encoding)
         return httpx.Response(
             status_code=reply.status,
-            # Decoded already: httpx must not see that there was a coding.
-            headers=[(n, v) for n, v in reply.headers if n not in _WIRE_ONLY],
             content=plain,
-            extensions={COMPLETE: reply.complete and whole},
+            extensions={
+                COMPLETE: reply.complete and whole,
+                HEADERS: tuple((name, header_text(value)) for name, value in reply.headers),
+            },
         )
 
 
-_WIRE_ONLY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+def header_text(value: str) -> str:
+    """A header value, which h11 reads as Latin-1, as UTF-8 where it is that (RFC 9110, 5.5)."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def authority(address: str, port: int, scheme: Literal["http", "https"]) -> str:
@@ -314,7 +325,7 @@ async def fetch(
         )
         return Page(
             status=response.status_code,
-            headers=tuple((name.lower(), value) for name, value in response.headers.multi_items()),
+            headers=response.extensions[HEADERS],
             body=response.content,
             complete=bool(response.extensions.get(COMPLETE)),
         )

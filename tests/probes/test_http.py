@@ -643,3 +643,37 @@ def test_nothing_is_identified_from_an_empty_face() -> None:
     assert http.identify(HttpFace(scheme="http", status=200)) is None
     plain = HttpFace(scheme="http", status=200, title="Index of /", server="nginx", realm="login")
     assert http.identify(plain) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Server: Geb\xe4ude",
+        b'WWW-Authenticate: Basic realm="B\xff"',
+        b"Location: http://[::1",
+        b"Location: https://1 \x90.0.2.1/",
+        b"Location: https://192.0.2.1\\x/\x7f",
+        b"Set-Cookie: =; expires=\xff; Max-Age=9999999999999999999999",
+        b"Content-Type: text/html; charset=\xffx",
+    ],
+)
+@pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"401 Unauthorized"])
+def test_no_header_of_a_device_raises_anything_of_the_library(
+    replay: Any, status: bytes, header: bytes
+) -> None:
+    reply = b"HTTP/1.1 " + status + b"\r\n" + header + b"\r\nContent-Length: 0\r\n\r\n"
+
+    facts = asyncio.run(http.run(replay(http.PROBE, lambda request: reply)))
+
+    assert facts[0].status == int(status[:3])
+
+
+def test_a_header_is_read_as_utf_8_where_it_is_that_and_else_as_latin_1(replay: Any) -> None:
+    def face(value: bytes) -> str | None:
+        reply = b"HTTP/1.1 200 OK\r\nServer: " + value + b"\r\nContent-Length: 0\r\n\r\n"
+        found: str | None = asyncio.run(http.run(replay(http.PROBE, lambda request: reply)))[
+            0
+        ].server
+        return found
+
+    assert face("Gebäude".encode()) == face("Gebäude".encode("latin-1")) == "Gebäude"

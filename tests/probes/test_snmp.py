@@ -573,6 +573,27 @@ def test_object_identifiers_survive_the_round_trip(numbers: list[int]) -> None:
     assert snmp.decode_oid(snmp.encode_oid(dotted)[2:]) == dotted
 
 
+def test_an_object_identifier_of_more_numbers_than_any_has_is_a_bad_reply() -> None:
+    assert snmp.decode_oid(b"\x2b" + b"\x01" * 126).count(".") == 127
+    with pytest.raises(BadReply):
+        snmp.decode_oid(b"\x2b" + b"\x01" * 127)
+
+
+def test_an_object_identifier_that_is_longer_than_any_text_is_not_told() -> None:
+    long = "1.3.6.1.4.1." + ".".join(["4294967295"] * 60)
+    response = snmp.Response(
+        version=1, community=b"public", request_id=2, error_status=0,
+        values={snmp.SYS_OBJECT_ID: long},
+    )  # fmt: skip
+
+    assert of(snmp.facts_of(response, None), SnmpAccess).object_id is None
+
+
+@pytest.mark.parametrize("tail", ["", "x", "٣", "²", "99999999999", "9\x00"])
+def test_an_enterprise_that_is_no_number_is_none(tail: str) -> None:
+    assert snmp.enterprise_of_object_id("1.3.6.1.4.1." + tail) is None
+
+
 @given(st.integers(0, 2**31 - 1))
 def test_integers_are_written_as_pyasn1_writes_them(value: int) -> None:
     from pyasn1.type.univ import Integer
