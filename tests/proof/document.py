@@ -1,0 +1,94 @@
+"""
+Puts measured figures into docs/safety.md: `python -m tests.proof.document STATE`.
+
+STATE is the folder of a proof that was run. Its results are kept as docs/safety-proof.json, and the
+tables of the document are written anew from that file; a test compares the two. With no argument
+only the tables are written.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCUMENT = DOCS / "safety.md"
+RESULTS = DOCS / "safety-proof.json"
+
+
+def keep(state: Path) -> None:
+    """Take over what a proof found. Raises OSError, ValueError."""
+    result = json.loads((state / "proof.json").read_text(encoding="utf-8"))
+    beside = state / "shared" / "nmap" / "side_by_side.json"
+    if beside.exists():
+        result["side_by_side"] = json.loads(beside.read_text(encoding="utf-8"))
+    elif RESULTS.exists():
+        earlier = json.loads(RESULTS.read_text(encoding="utf-8"))
+        result["side_by_side"] = earlier.get("side_by_side")
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def written(text: str, results: Mapping[str, Any]) -> str:
+    """The document with its tables made anew."""
+    text = between(text, "promises", table(results))
+    return between(text, "nmap", side_by_side(results.get("side_by_side")))
+
+
+def between(text: str, name: str, content: str) -> str:
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def cell(text: object) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(cell(one) for one in cells) + " |\n"
+
+
+def table(results: Mapping[str, Any]) -> str:
+    size = {"ci": "small", "full": "full"}[results["size"]]
+    text = f"Measured by the {size} proof, seed {results['seed']}.\n\n"
+    text += row("", "Promise", "To reach", "Measured", "")
+    text += row("--:", "---", "---", "---", "---")
+    for promise in results["promises"]:
+        measured = promise["value"]
+        if bound := bound_of(promise):
+            measured += f"; {bound}"
+        if promise["note"]:
+            measured += f" ({promise['note']})"
+        verdict = "holds" if promise["passed"] else "**does not hold**"
+        text += row(promise["number"], promise["title"], promise["target"], measured, verdict)
+    return text
+
+
+def bound_of(promise: Mapping[str, Any]) -> str:
+    cases, bad = promise["cases"], promise["bad"]
+    return f"0 of {cases:,}: below {3 / cases:.1g} (95 %)" if cases and not bad else ""
+
+
+def side_by_side(measured: Mapping[str, Any] | None) -> str:
+    if not measured:
+        return "Not measured yet.\n"
+    columns: Sequence[str] = measured["columns"]
+    text = row("", *columns) + row("---", *("--:" for _ in columns))
+    for name, values in measured["rows"].items():
+        text += row(name, *values)
+    return text + f"\n{measured['note']}\n"
+
+
+def main(arguments: Sequence[str]) -> None:
+    if arguments:
+        keep(Path(arguments[0]))
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
