@@ -478,11 +478,11 @@ class _Case:
             device = self.device(one.device)
             if device is None or not device.measured or one.opened_at is None:
                 continue
-            if self.allowed.ports.get(("tcp", one.port)) == "modbus":
-                if len(self.asked_on.get(id(one), ())) == 1:
-                    found.greatest("packets of a Modbus identification", one.packets_sent)
-                    if one.packets_sent > 6:
-                        found.fault(f"{one.name}: {one.packets_sent} packets for one question")
+            modbus = self.allowed.ports.get(("tcp", one.port)) == "modbus"
+            if modbus and len(self.asked_on.get(id(one), ())) == 1:
+                found.greatest("packets of a Modbus identification", one.packets_sent)
+                if one.packets_sent > 6:
+                    found.fault(f"{one.name}: {one.packets_sent} packets for one question")
         return found
 
     def scope(self) -> Finding:

@@ -1,0 +1,311 @@
+"""
+Negative controls of the judge: whatever breaks a promise is flagged, by name, and nothing else is.
+
+All offences of one kind are in one capture, each to an address of its own: 10.77.1.1, 10.77.1.2 …
+"""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.proof.judge import verdict
+from tests.proof.judge.crafted import SCANNER, Wire, frame
+from tests.proof.judge.grammar import parse
+from tests.proof.judge.injected import (
+    CONNECT_S7,
+    FOREIGN,
+    GET,
+    HARMLESS,
+    IDENTIFY_MODBUS,
+    SETUP_S7,
+    SZL_S7,
+    WRITES,
+)  # fmt: skip
+from tests.proof.judge.packets import FIN, SYN, Unreadable, packets_of
+from tests.proof.judge.verdict import Allowed, Device, Finding, judge
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _tshark() -> None:
+    if shutil.which("tshark") is None:
+        pytest.skip("tshark is not installed")
+
+
+def allowed(*addresses: str, **rule: object) -> Allowed:
+    """Each address a device of its own."""
+    devices = {
+        address: Device(addresses=(address,), zone="z", **rule)  # type: ignore[arg-type]
+        for address in addresses
+    }
+    return Allowed(
+        scanner=frozenset({SCANNER}), devices=devices, networks=("10.77.0.0/16",), zones={"z": 50},
+        excluded=("10.77.9.9/32",),
+    )  # fmt: skip
+
+
+def findings(wire: Wire, path: Path, *addresses: str, **rule: object) -> dict[int, Finding]:
+    capture = wire.write(path / "crafted.pcap")
+    return dict(judge([capture], allowed(*addresses, **rule)).findings)
+
+
+def everything(
+    table: dict[str, tuple[str, int, tuple[bytes, ...]]], path: Path
+) -> tuple[dict[int, Finding], dict[str, str]]:
+    wire, where = Wire(), {}
+    for number, (name, (transport, port, requests)) in enumerate(table.items(), start=1):
+        address = where[name] = f"10.77.1.{number}"
+        if transport == "udp":
+            for request in requests:
+                wire.datagram(address, port, request)
+        else:
+            wire.connection(address, port, *requests, answer=b"")
+    return findings(wire, path, *where.values()), where
+
+
+def test_every_injected_write_is_flagged_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "KEPT", 1000)
+
+    found, where = everything(dict(WRITES), tmp_path)
+
+    missed = [
+        name for name, address in where.items()
+        if not any(f"to {address} " in words for words in found[1].faults)
+    ]  # fmt: skip
+    assert missed == []
+    assert found[1].bad == len(WRITES), found[1].faults
+    assert found[1].counts["unknown"] == 0, found[1].faults
+
+
+def test_what_only_reads_is_not_flagged(tmp_path: Path) -> None:
+    found, _ = everything(dict(HARMLESS), tmp_path)
+
+    assert {n: one.faults for n, one in found.items() if one.bad} == {}
+    assert found[1].cases == sum(len(requests) for *_, requests in HARMLESS.values())
+
+
+def test_every_foreign_byte_is_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "KEPT", 1000)
+    table = {name: (over, port, (data,)) for name, (over, port, data) in FOREIGN.items()}
+
+    found, where = everything(table, tmp_path)
+
+    missed = [
+        name for name, address in where.items()
+        if not any(f"{address} " in words for words in found[7].faults)
+    ]  # fmt: skip
+    assert missed == []
+    assert found[1].counts["unknown"] >= len(FOREIGN)
+
+
+def test_two_connections_at_once_to_one_device_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, IDENTIFY_MODBUS, lasts=3.0, pause=1.0)
+    wire.connection("10.77.1.1", 80, GET)
+    wire.connection("10.77.1.2", 80, GET)
+
+    found = findings(wire, tmp_path, "10.77.1.1", "10.77.1.2")
+
+    assert found[2].most["connections at once"] == 2
+    assert found[2].bad == 1
+
+
+def test_the_addresses_of_one_chassis_count_together(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, IDENTIFY_MODBUS, lasts=3.0, pause=1.0)
+    wire.connection("10.77.1.2", 502, IDENTIFY_MODBUS)
+    both = Device(addresses=("10.77.1.1", "10.77.1.2"), zone="z", budget=9)
+    rules = Allowed(scanner=frozenset({SCANNER}), devices={"one": both})
+
+    found = judge([wire.write(tmp_path / "c.pcap")], rules).findings
+
+    assert found[2].bad == 1
+    assert found[6].faults == []
+    assert found[6].counts["captured"] == 6
+
+
+@pytest.mark.parametrize(("packets", "over"), [(8, 0), (9, 1)])
+def test_one_packet_too_many_in_a_second_is_flagged(
+    tmp_path: Path, packets: int, over: int
+) -> None:
+    wire = Wire()
+    for number in range(packets):
+        wire.at = 1_800_000_000.0 + number * 0.1
+        wire.datagram("10.77.1.1", 161, HARMLESS["snmp get"][2][0])
+
+    found = findings(wire, tmp_path, "10.77.1.1", packets_per_s=8, budget=8)
+
+    assert [found[n].bad for n in (3, 5, 6)] == [over] * 3
+
+
+def test_the_cap_of_a_zone_counts_all_its_devices(tmp_path: Path) -> None:
+    wire = Wire()
+    for number in range(51):
+        wire.at = 1_800_000_000.0 + number * 0.01
+        wire.datagram(f"10.77.1.{number + 1}", 161, HARMLESS["snmp get"][2][0])
+
+    found = findings(wire, tmp_path, *(f"10.77.1.{n + 1}" for n in range(51)), packets_per_s=8)
+
+    assert found[3].bad == 0
+    assert found[4].bad == 1
+    assert found[5].bad == 1
+
+
+def test_connections_that_follow_too_soon_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, IDENTIFY_MODBUS, pause=0.9)
+    wire.connection("10.77.1.1", 80, GET)
+
+    assert findings(wire, tmp_path, "10.77.1.1", connection_interval_s=1.0)[3].bad == 1
+    assert findings(wire, tmp_path, "10.77.1.1", connection_interval_s=0.8)[3].bad == 0
+
+
+def test_connect_and_drop_and_connections_too_many_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502)
+    wire.connection("10.77.1.2", 23)
+    wire.connection("10.77.1.3", 502, IDENTIFY_MODBUS)
+    wire.connection("10.77.1.3", 502, IDENTIFY_MODBUS)
+
+    found = findings(wire, tmp_path, "10.77.1.1", "10.77.1.2", "10.77.1.3")
+
+    assert found[8].counts["without a request"] == 1
+    assert found[8].faults == [
+        "10.77.1.1:502: connected and left without a request",
+        "10.77.1.3:502: 2 connections, 1 planned",
+    ]
+
+
+def test_odd_packets_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    us, them = (SCANNER, 41_000), ("10.77.1.1", 502)
+    wire.tcp(wire.at, us, them, SYN | FIN, 1, 0)
+    wire.tcp(wire.at + 1, us, them, 0, 1, 0)
+    wire.frames.append((wire.at + 2, frame(SCANNER, "10.77.1.1", 17, bytes(16), fragment=0x2000)))
+    wire.at += 3
+    wire.connection("10.77.1.2", 502, bytes.fromhex("0001 0000 0002 ff2b"))
+
+    found = findings(wire, tmp_path, "10.77.1.1", "10.77.1.2")
+
+    assert found[9].bad >= 4
+    assert any("malformed" in words for words in found[9].faults), found[9].faults
+
+
+def test_a_reset_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, IDENTIFY_MODBUS, reset=True)
+    wire.connection("10.77.1.2", 502, IDENTIFY_MODBUS)
+
+    found = findings(wire, tmp_path, "10.77.1.1", "10.77.1.2")
+
+    assert found[10].cases == 2
+    assert found[10].bad == 1
+    assert "10.77.1.1:502" in found[10].faults[0]
+
+
+def test_seats_and_sweeps_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 2404)
+    wire.connection("10.77.1.2", 20000)
+    wire.connection("10.77.1.3", *WRITES["s7 seat of a programming device"][1:2],
+                    WRITES["s7 seat of a programming device"][2][0])  # fmt: skip
+    sweep = [bytes([0, 1, 0, 0, 0, 5, unit]) + b"\x2b\x0e\x01\x00" for unit in (255, 1, 0, 2)]
+    wire.connection("10.77.1.4", 502, *sweep, lasts=12.0, pause=20.0)
+    wire.connection("10.77.1.5", 502, *sweep[:2], lasts=1.0)
+
+    found = findings(wire, tmp_path, *(f"10.77.1.{n}" for n in range(1, 6)))
+
+    assert found[11].counts["packets to 2404 or 20000"] >= 6
+    assert found[11].counts["connections for a programming device"] == 1
+    assert found[11].most["units asked of one device"] == 4
+    assert any("two units" in words for words in found[11].faults)
+
+
+def test_more_questions_than_an_identification_takes_are_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, *[IDENTIFY_MODBUS] * 3)
+    wire.connection("10.77.1.2", 102, CONNECT_S7, SETUP_S7, *[SZL_S7] * 3)
+    wire.connection("10.77.1.3", 102, CONNECT_S7, SETUP_S7, *[SZL_S7] * 2)
+
+    found = findings(wire, tmp_path, *(f"10.77.1.{n}" for n in (1, 2, 3)), measured=True)
+
+    assert found[13].bad == 2
+    assert found[13].most == {"modbus questions": 3, "s7 questions": 5}
+
+
+def test_what_the_kernel_sends_again_counts_as_packets_but_not_as_questions(
+    tmp_path: Path,
+) -> None:
+    wire = Wire()
+    wire.connection("10.77.1.1", 502, IDENTIFY_MODBUS, again=True)
+
+    found = findings(wire, tmp_path, "10.77.1.1", measured=True, budget=3)
+
+    assert found[1].cases == 1
+    assert found[1].bad == 0
+    assert found[13].most["modbus questions"] == 1
+    assert found[6].counts["captured"] == 4
+    assert found[6].bad == 1
+
+
+def test_what_leaves_the_scope_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.datagram("8.8.8.8", 53, b"\x00\x01")
+    wire.datagram("10.77.255.255", 161, HARMLESS["snmp get"][2][0])
+    wire.datagram("10.77.9.9", 161, HARMLESS["snmp get"][2][0])
+    wire.datagram("224.0.0.1", 161, b"")
+    wire.frames.append((wire.at, frame(SCANNER, "10.77.1.1", 1, bytes(8))))
+
+    found = findings(wire, tmp_path, "10.77.1.1")
+
+    assert found[17].bad == 4
+    assert {words.split(" port")[0] for words in found[17].faults} == {
+        "udp to 8.8.8.8", "udp to 10.77.9.9", "udp to 224.0.0.1", "icmp to 10.77.1.1",
+    }  # fmt: skip
+
+
+def test_logins_are_only_right_where_they_were_granted(tmp_path: Path) -> None:
+    wire = Wire()
+    for address in ("10.77.1.1", "10.77.1.2"):
+        wire.connection(address, 23, b"admin\r\n")
+    granted = Device(addresses=("10.77.1.2",), zone="z", logins=True)
+    plain = Device(addresses=("10.77.1.1",), zone="z")
+    rules = Allowed(scanner=frozenset({SCANNER}), devices={"a": plain, "b": granted})
+
+    found = judge([wire.write(tmp_path / "c.pcap")], rules).findings
+
+    assert found[1].faults == ["login: Telnet text to 10.77.1.1 tcp 23"]
+
+
+def test_a_capture_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.datagram("10.77.1.1", 161, b"x")
+    whole = wire.write(tmp_path / "c.pcap").read_bytes()
+
+    assert len(list(packets_of(whole))) == 1
+    for damaged in (whole[:-1], whole[:10], whole + b"\x00", b"\x0a\x0d\x0d\x0a" + whole):
+        with pytest.raises(Unreadable):
+            list(packets_of(damaged))
+
+
+@pytest.mark.parametrize("protocol", ["modbus", "s7", "enip", "snmp", "http", "telnet", "ssh"])
+def test_every_byte_is_accounted_for_wherever_a_request_is_cut(protocol: str) -> None:
+    ports = {502: "modbus", 102: "s7", 44818: "enip", 161: "snmp", 80: "http", 23: "telnet",
+             22: "ssh"}  # fmt: skip
+    for transport, port, requests in [*WRITES.values(), *HARMLESS.values()]:
+        if ports[port] != protocol:
+            continue
+        whole = b"".join(requests)
+        for cut in range(1, len(whole) + 1):
+            pdus = parse(protocol, whole[:cut])
+            assert pdus[0].start == 0
+            assert pdus[-1].end == cut, (transport, whole[:cut].hex())
+            for one, other in pairwise(pdus):
+                assert one.end == other.start
