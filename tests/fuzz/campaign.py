@@ -22,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from scanner.discovery import probes
 from scanner.errors import BadReply, GuardRefused, ToolBug, WireError
 from scanner.guards import specs
 from scanner.model import Tier
@@ -77,9 +78,6 @@ def families(captures: Path) -> dict[str, Family]:
     All families by name. Raises SystemExit, naming them, when a probe has no conversation or a
     decoder is reached by no seed.
     """
-    seeds.use_made_up_libraries()
-    from scanner.discovery import probes
-
     found: dict[str, Family] = {}
     for decoder in decoders():
         found.setdefault(decoder.family, Family(decoder.family))
@@ -88,7 +86,7 @@ def families(captures: Path) -> dict[str, Family]:
         found.setdefault(name, Family(name)).guard = spec
     names = {decoder.function: decoder for decoder in decoders()}
     seen: dict[Decoder, list[Call]] = {}
-    with recorded(names, seen):
+    with seeds.made_up_libraries(), recorded(names, seen):
         for name, make in seeds.DIALOGUES.items():
             family = found.setdefault(name, Family(name))
             for dialogue in make(captures):
@@ -288,6 +286,11 @@ def run(family: Family, seed: int, first: int, n: int) -> Tally:
     decoders, `requests` damaged requests put to the guard, and how those ended: `accepted`,
     `bad_reply`, `other_refusals` (silence, a close, the guard), `uncaught`, `hangs`, `cap_breaks`.
     """
+    with seeds.made_up_libraries():
+        return _run(family, seed, first, n)
+
+
+def _run(family: Family, seed: int, first: int, n: int) -> Tally:
     rng = Random(f"{seed} {family.name} {first}")
     counts = dict.fromkeys(
         ("replies", "conversations", "inputs", "requests", "truncations", "accepted", "bad_reply",

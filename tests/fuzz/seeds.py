@@ -15,7 +15,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -704,12 +704,25 @@ def recorded_replies(dialogue: Dialogue) -> list[bytes]:
     return session.replies
 
 
-def use_made_up_libraries() -> None:
-    """From now on vendor libraries hand over what the current FuzzSession's dialogue says."""
-    scanner.clients.modbus.read_device_identification = _modbus_library  # type: ignore[assignment]
-    scanner.clients.s7.read_lists = _s7_library  # type: ignore[assignment]
-    scanner.clients.cip.read_identity_object = _enip_library  # type: ignore[assignment]
-    scanner.clients.snmp.reader = lambda *_: _SnmpLibrary()  # type: ignore[assignment,return-value]
-    probes.ssh.SshConnection = _SshLibrary  # type: ignore[assignment,misc]
-    probes.sshconfig.SshConnection = _SshLibrary  # type: ignore[assignment,misc]
-    probes.sshconfig.CliConnection = _CliLibrary  # type: ignore[assignment,misc]
+LIBRARIES: tuple[tuple[Any, str, Any], ...] = (
+    (scanner.clients.modbus, "read_device_identification", _modbus_library),
+    (scanner.clients.s7, "read_lists", _s7_library),
+    (scanner.clients.cip, "read_identity_object", _enip_library),
+    (scanner.clients.snmp, "reader", lambda *_: _SnmpLibrary()),
+    (probes.ssh, "SshConnection", _SshLibrary),
+    (probes.sshconfig, "SshConnection", _SshLibrary),
+    (probes.sshconfig, "CliConnection", _CliLibrary),
+)
+
+
+@contextmanager
+def made_up_libraries() -> Iterator[None]:
+    """Within the block vendor libraries hand over what the current session's dialogue says."""
+    before = [(place, name, getattr(place, name)) for place, name, _ in LIBRARIES]
+    for place, name, made_up in LIBRARIES:
+        setattr(place, name, made_up)
+    try:
+        yield
+    finally:
+        for place, name, real in before:
+            setattr(place, name, real)
