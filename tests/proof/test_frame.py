@@ -1,0 +1,107 @@
+"""The frame of the proof: counting in parts, going on, what fails it, and what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.proof import __main__ as proof
+from tests.proof import document
+from tests.proof.promise import Measured, Promise, Setting, Tally, Unable, Work, in_chunks
+
+
+def setting(tmp_path: Path) -> Setting:
+    return Setting(
+        size="ci", seed=1, state=tmp_path, walkdown=("walkdown",), captures=tmp_path,
+        say=lambda words: None,
+    )  # fmt: skip
+
+
+def promise(number: int = 1, measure: object = None, cases: int = 10) -> Promise:
+    return Promise(
+        number=number, title="t", target="0", counts={"ci": cases, "full": cases},
+        measure=measure,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_every_promise_of_the_contract_has_a_proof() -> None:
+    assert [one.number for one in proof.promises()] == list(proof.ALL)
+
+
+def test_tallies_add_up() -> None:
+    one = Tally(cases=2, bad=1, figures={"s": 1.0, "n": 3}, sums={"hits": 2}, faults=("a",))
+    other = Tally(cases=3, figures={"s": 2.0}, sums={"hits": 1, "more": 1}, faults=("b",))
+
+    both = one + other
+
+    assert (both.cases, both.bad, both.faults) == (5, 1, ("a", "b"))
+    assert both.figures == {"s": 2.0, "n": 3}
+    assert both.sums == {"hits": 3, "more": 1}
+    assert Tally.of(json.loads(json.dumps(both.as_dict()))) == both
+
+
+def test_a_part_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    log = tmp_path / "cases.jsonl"
+    done: list[tuple[int, int]] = []
+
+    def part(first: int, n: int) -> Tally:
+        done.append((first, n))
+        if first == 6 and len(done) == 3:
+            raise KeyboardInterrupt
+        return Tally(cases=n, sums={"first": first})
+
+    with pytest.raises(KeyboardInterrupt):
+        in_chunks(log, 8, 3, part, lambda words: None)
+    with log.open("a", encoding="utf-8") as file:
+        file.write('{"first": 6, "n": 2, "ta')  # cut off while it was written
+    whole = in_chunks(log, 8, 3, part, lambda words: None)
+
+    assert done == [(0, 3), (3, 3), (6, 2), (6, 2)]
+    assert whole == Tally(cases=8, sums={"first": 9})
+
+
+def test_what_is_missing_fails_and_is_never_skipped(tmp_path: Path) -> None:
+    def unable(work: Work) -> Measured:
+        raise Unable("no tshark: install it")
+
+    def broken(work: Work) -> Measured:
+        raise ValueError("a bug")
+
+    for measure, words in ((unable, "no tshark"), (broken, "ValueError: a bug")):
+        measured = proof.measure(promise(measure=measure), setting(tmp_path))
+        assert not measured.passed
+        assert words in measured.note
+        assert "FAIL" in proof.line(1, "t", "0", measured)
+
+
+def test_the_bound_is_told_only_where_nothing_bad_was_seen() -> None:
+    good = Measured(passed=True, value="0", cases=1000)
+    assert good.bound == "0 of 1,000: below 0.003 (95 %)"
+    assert Measured(passed=False, value="1", cases=1000, bad=1).bound == ""
+    assert Measured(passed=True, value="all", cases=0).bound == ""
+
+
+def test_numbers_of_promises_are_read() -> None:
+    assert proof.chosen("1-3,15") == {1, 2, 3, 15}
+    assert proof.chosen("") == set(range(1, 31))
+
+
+def test_a_folder_that_several_need_is_made_once(tmp_path: Path) -> None:
+    made: list[Path] = []
+    for number in (1, 2):
+        work = Work(promise=promise(number), setting=setting(tmp_path))
+        assert work.shared("matrix", made.append) == tmp_path / "shared" / "matrix"
+    assert len(made) == 1
+
+
+def test_a_row_of_the_document_cannot_break_its_table() -> None:
+    assert document.row("a|b", "c\nd") == "| a\\|b | c d |\n"
+
+
+def test_the_document_shows_what_was_measured_last() -> None:
+    text = document.DOCUMENT.read_text(encoding="utf-8")
+    results = json.loads(document.RESULTS.read_text(encoding="utf-8"))
+
+    assert document.written(text, results) == text, "python -m tests.proof.document"
