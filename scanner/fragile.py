@@ -75,8 +75,8 @@ class Rule:
     What is not done to a device. The values here take away nothing.
 
     `tier`: none above it. `never`: services not asked (any more), as `ports:` names them.
-    `connections`: the most TCP connections of one scan; one that exists when the rule becomes
-    known is finished. `reconnect_s`: least time between two of them. `stop_after_identify`: no
+    `connections`: the most TCP connections that come about in one scan; one that exists when the
+    rule becomes known is finished. `reconnect_s`: least time between two of them. `stop_after_identify`: no
     question once a device has told its model. `leave_alone`: no question at all. `seats` is for
     the reader: a known limit that others count on.
     """
