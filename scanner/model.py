@@ -505,6 +505,8 @@ class RunInfo:
     observations: dict[str, int]
     """Count of observations by outcome."""
     limits: dict[str, str]
+    probe_set: str = ""
+    """SHA-256 over the probes, guards, checks and credential sets that were used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

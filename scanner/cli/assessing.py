@@ -274,6 +274,7 @@ def _run_info(runs: Sequence[_Run], observations: Sequence[Observation]) -> RunI
         chain_head="+".join(run.chain_head for run in runs),
         observations=dict(sorted(counts.items())),
         limits={name: words for name, words in limits.items() if name != "site file"},
+        probe_set=", ".join(dict.fromkeys(r.meta.probe_set for r in runs if r.meta.probe_set)),
     )
 
 
