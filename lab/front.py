@@ -277,8 +277,10 @@ class Conversation:
             pass
         finally:
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            inner.close()
+            try:
+                await asyncio.gather(work, return_exceptions=True)
+            finally:  # the front may be stopped while it waits
+                inner.close()
 
     def over(self) -> None:
         if self._connection.open:

@@ -74,7 +74,9 @@ class Keys:
         start = self._now - timedelta(days=700 if kind == "expired" else 30)
         end = self._now + timedelta(days=-335 if kind == "expired" else 800)
         # a device may call itself by more than 64 characters, and by what is no DNS name
-        common_name = x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Attribute's length", UserWarning)
+            common_name = x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)
         subject = x509.Name([common_name])
         dns_name = name if DNS_NAME.fullmatch(name) else "device.invalid"
         certificate = (

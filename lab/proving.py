@@ -101,6 +101,8 @@ def _kind(
     )
 
 
+# `after` follows the order in which a scan asks: identify, read, login, each on connections of its
+# own; tests/integration/test_proving.py sees to it that every kind's fault is met.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -111,16 +113,16 @@ KINDS: Mapping[str, Kind] = {
         _kind("enip", "PLC-14", "enip"),
         _kind("enip_tcp", "PLC-14", "enip", over="tcp"),
         _kind("snmp", "SW-CTL", "snmp"),
-        _kind("snmp_read", "SW-CTL", "snmp", after=1),
-        _kind("snmp_login", "FW-1", "snmp", tier="login", after=1),
+        _kind("snmp_read", "SW-CTL", "snmp", after=2),
+        _kind("snmp_login", "FW-1", "snmp", tier="login", after=9),
         _kind("http", "GW-17", "http"),
         _kind("https", "GW-17", "https"),
         _kind("https_read", "GW-17", "https", after=1),
         _kind("http_login", "SW-CTL", "http", also=("snmp",), tier="login", after=1),
-        _kind("https_login", "FW-1", "https", also=("snmp",), tier="login", after=1),
+        _kind("https_login", "FW-1", "https", also=("snmp",), tier="login", after=4),
         _kind("ssh", "HIST-1", "ssh", tier="identify"),
         _kind("ssh_read", "HIST-1", "ssh", after=1),
-        _kind("ssh_login", "SW-RING", "ssh", also=("snmp",), tier="login", after=1),
+        _kind("ssh_login", "SW-RING", "ssh", also=("snmp",), tier="login", after=2),
         _kind("sshconfig_linux", "JUMP-1", "ssh", probes=("ssh", "sshconfig"), after=2),
         _kind("sshconfig_ios", "SW-SUP", "ssh", probes=("ssh", "sshconfig"), after=2),
         _kind("telnet", "SW-FIELD", "telnet"),

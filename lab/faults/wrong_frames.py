@@ -34,6 +34,8 @@ def ber_length(message: bytes, lie: Lie) -> bytes:
     if len(message) < 2:
         return message
     size = message[1] & 0x7F if message[1] & 0x80 else 0
+    if len(message) < 2 + size:
+        return message
     content = message[2 + size :]
     told = _told(lie, len(content), max(size, 1))
     if lie == "max":
