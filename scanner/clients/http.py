@@ -101,8 +101,6 @@ class _Parser:
                 event = self._connection.next_event()
                 if event is h11.NEED_DATA:
                     return
-                if event is h11.PAUSED:  # 101: what follows is no longer HTTP
-                    event = h11.EndOfMessage()
                 if isinstance(event, h11.Response):
                     self.status = event.status_code
                     self.headers = tuple(

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -531,3 +531,62 @@ def test_a_damaged_certificate_is_described_as_far_as_it_goes(
 
     assert describe(bytes(damaged)).fingerprint_sha256
     describe(bytes(damaged)[:cut])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (dsa.generate_private_key(2048), ("DSA", 2048)),
+        (ed25519.Ed25519PrivateKey.generate(), ("Ed25519", 256)),
+        (ed448.Ed448PrivateKey.generate(), ("Ed448", 456)),
+        (x25519.X25519PrivateKey.generate(), (None, None)),
+    ],
+    ids=["dsa", "ed25519", "ed448", "x25519"],
+)
+def test_every_kind_of_key_is_named_with_its_size(
+    key: Any, said: tuple[str | None, int | None]
+) -> None:
+    """A key that cannot sign at all (X25519) stands in a certificate that another one signed."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "panel-7")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    signer = key if isinstance(key, dsa.DSAPrivateKey) else ed25519.Ed25519PrivateKey.generate()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=30))
+        .sign(signer, hashes.SHA256() if signer is key else None)
+    )
+
+    fields = describe(made.public_bytes(serialization.Encoding.DER))
+
+    assert (fields.key_type, fields.key_bits) == said
+    assert fields.subject == "CN=panel-7"
+
+
+def test_a_switch_to_a_protocol_that_nobody_asked_for_is_a_bad_reply() -> None:
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+
+    with pytest.raises(BadReply, match="SWITCH"):
+        http.decode_reply(head + b"\x00\x01\x02", "GET")
+
+
+def test_bytes_that_do_not_continue_the_last_ones_are_read_anew() -> None:
+    reader = http.ReplyReader("GET")
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+    other = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+    assert reader(first) is None
+    assert reader(other) == len(other)
+    assert reader.reply(other).status == 404
+
+
+def test_a_bomb_in_either_form_of_deflate_is_refused_for_its_size() -> None:
+    whole = zlib.compress(bytes(http.MAX_REPLY + 1))
+
+    for packed in (whole, whole[2:-4]):
+        with pytest.raises(BadReply, match="more than"):
+            http.decode_body(packed, "deflate")

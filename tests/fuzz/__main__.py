@@ -51,6 +51,8 @@ def measure_all(
     state.mkdir(parents=True, exist_ok=True)
     chunk = min(campaign.CHUNK, max(count // 4, 1))
     work = partial(measure, captures, state, seed, count, chunk)
+    if not processes:
+        return {name: work(name) for name in chosen}
     with ProcessPoolExecutor(processes) as pool:
         return dict(zip(chosen, pool.map(work, chosen), strict=True))
 
@@ -79,7 +81,7 @@ def main() -> int:
     parser.add_argument("--protocol", default="", help="one family only")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--state", type=Path, help="where parts done are kept; give it to resume")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="0: all in this one")
     given = parser.parse_args()
     captures = Path(os.environ.get("WALKDOWN_CAPTURES", ROOT.parent / "shared" / "captures"))
     with tempfile.TemporaryDirectory() as scratch:

@@ -208,3 +208,35 @@ def test_any_bytes_are_judged_without_an_exception(data: bytes, tier: Tier) -> N
         verdict = judge(frame, tier)
         assert verdict is None or isinstance(verdict, str)
         assert verdict is not None or frame.startswith((b"GET / ", b"HEAD / "))
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (request(path="/" + "a" * 256), "not GET, HEAD or POST of a plain path"),
+        (form(body=b"a=<b>"), "not a small form"),
+        (
+            request(
+                "POST",
+                "/login",
+                headers=("Host: 127.0.0.1", "Connection: close", "Content-Length: 0"),
+            ),
+            "x-www-form-urlencoded only",
+        ),
+        (
+            request(
+                headers=("Host: 127.0.0.1", "Connection: close", "Authorization: Digest x"),
+            ),
+            "Authorization is not Basic",
+        ),
+    ],
+)
+def test_each_deviation_is_refused_for_what_it_is(frame: bytes, reason: str) -> None:
+    assert reason in (judge(frame, Tier.LOGIN) or "passed")
+
+
+def test_a_form_whose_announced_length_is_another_is_refused() -> None:
+    frame = form().replace(b"Content-Length: 21", b"Content-Length: 20")
+    assert frame != form()
+
+    assert "does not fit the body" in (GUARD.open().judge(frame, Tier.LOGIN) or "passed")

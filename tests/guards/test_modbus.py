@@ -182,3 +182,13 @@ async def test_what_pymodbus_really_sends_to_write_is_refused(name: str) -> None
     assert frames
     assert not rest
     assert all(judge(frame, tier) for frame in frames for tier in TIERS)
+
+
+def test_a_frame_cut_off_or_with_another_length_is_refused() -> None:
+    guard = open_guard("modbus")
+
+    assert "not a Modbus/TCP frame" in (guard.judge(b"\0\1\0\0\0\2\xff", Tier.READ) or "")
+    wrong = bytes.fromhex("000100000006ff2b0e0100")
+    assert "length does not match" in (guard.judge(wrong, Tier.READ) or "")
+    no_code = bytes.fromhex("000100000005ff2b0e0500")
+    assert "has no code 0x05" in (guard.judge(no_code, Tier.READ) or "")

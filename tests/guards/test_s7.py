@@ -299,3 +299,42 @@ async def test_a_programming_devices_seat_and_a_malformed_goodbye_of_the_library
     assert "programming device" in (judge(seen[0], Tier.LOGIN) or "")
     assert seen[-1][5] == 0x80
     assert "seven bytes" in (judge(seen[-1], Tier.LOGIN) or "")
+
+
+def changed(frame: bytes, at: int, value: str) -> bytes:
+    """`frame` with these bytes (hex) from `at` on."""
+    new = bytes.fromhex(value)
+    return frame[:at] + new + frame[at + len(new) :]
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"\x03\x00\x00", "not a TPKT"),
+        (changed(CONNECT, 2, "0017"), "length does not match"),
+        (tpkt(CONNECT[4:] + b"\0"), "connection request has one shape"),
+        (changed(CONNECT, 15, "c3"), "in this order"),
+        (changed(CONNECT, 13, "0200"), "is not ours"),
+        (changed(CONNECT, 17, "0102"), "programming device's seat"),
+        (changed(CONNECT, 17, "0202"), "not of type S7 basic"),
+        (changed(CONNECT, 21, "0e"), "outside 07 to 0A"),
+        (tpkt(GOODBYE[4:] + b"\0"), "has seven bytes"),
+        (changed(GOODBYE, 10, "85"), "normal reason"),
+        (changed(SETUP, 4, "02f000"), "whole and unnumbered"),
+        (changed(SETUP, 7, "33"), "not an S7 request"),
+        (tpkt(b"\x02\xf0\x80" + b"\x32\x01"), "not an S7 request"),
+        (changed(SETUP, 13, "0009"), "lengths do not match"),
+        (changed(SETUP, 8, "02"), "message type 0x02"),
+        (job(b"\xf0\x00\x00\x01\x00\x01\x01"), "set-up has one shape"),
+        (changed(SETUP, 19, "0002"), "one job at a time"),
+        (changed(SETUP, 23, "0010"), "outside 240 to 960"),
+        (job(b"\x00\x01\x12\x04", kind=7), "not an S7 userdata request"),
+        (userdata(0x84, 1), "not a request"),
+        (changed(CONTINUE, 25, "01"), "continuation of an SZL has one shape"),
+        (userdata(0x44, 1, b"\xff\x09\x00\x04\x00\x11\x00"), "request of an SZL has one shape"),
+        (userdata(0x44, 1, b"\x0a\x09\x00\x04\x00\x11\x00\x00"), "request of an SZL has one shape"),
+        (tpkt(b"\x02\x70\x80"), "COTP type 0x70"),
+    ],
+)
+def test_each_deviation_is_refused_for_what_it_is(frame: bytes, reason: str) -> None:
+    assert reason in (judge(frame) or "passed")

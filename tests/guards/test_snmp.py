@@ -317,3 +317,98 @@ def test_a_reply_over_which_a_library_would_stumble_never_reaches_it(reply: byte
 def test_the_reply_framer_is_total(datagram: bytes) -> None:
     with suppress(BadReply):
         assert specs()["snmp"].reply_framer(datagram) == len(datagram)
+
+
+# --- every deviation by its own reason -----------------------------------------------------------
+
+
+def tlv(tag: int, *parts: bytes) -> bytes:
+    return snmp.encode_tlv(tag, b"".join(parts))
+
+
+def number(value: int) -> bytes:
+    return snmp.encode_integer(value)
+
+
+NULL = tlv(5)
+NAME = snmp.encode_oid("1.3.6.1.2.1.1.1.0")
+BINDINGS = tlv(0x30, tlv(0x30, NAME, NULL))
+
+
+def question(*, pdu: int = 0xA0, version: int = 1, bindings: bytes = BINDINGS, status: int = 0,
+             community: bytes = b"public", behind: bytes = b"") -> bytes:  # fmt: skip
+    asked = tlv(pdu, number(1), number(status), number(0), bindings)
+    return tlv(0x30, number(version), tlv(4, community), asked, behind)
+
+
+def version_3(*, flags: bytes = b"\x04", header: bytes | None = None, wrapped: bytes | None = None,
+              engine: bytes = b"", user: bytes = b"", priv: bytes = b"", auth: bytes = b"",
+              pdu: int = 0xA0, behind: bytes = b"") -> bytes:  # fmt: skip
+    if header is None:
+        header = tlv(0x30, number(7), number(1472), tlv(4, flags), number(3))
+    if wrapped is None:
+        wrapped = tlv(
+            0x30, tlv(4, engine), number(0), number(0), tlv(4, user), tlv(4, auth), tlv(4, priv)
+        )
+    asked = tlv(pdu, number(7), number(0), number(0), tlv(0x30))
+    scoped = tlv(0x30, tlv(4, engine), tlv(4), asked)
+    return tlv(0x30, number(3), header, tlv(4, wrapped), scoped, behind)
+
+
+LONG_NAME = tlv(6, b"\x2b\x06\x01\x02\x01\x01" + b"\x01" * 160)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (question(behind=NULL), "elements instead of 3"),
+        (question(pdu=0xAA), "not on the list"),
+        (question(pdu=0xA5, version=0), "SNMPv1 has no GetBulk"),
+        (question(status=1), "error-status 1"),
+        (question(community=b"x" * 33), "community is not an OCTET STRING"),
+        (question(version=2), "neither 1, 2c nor 3"),
+        (question(bindings=tlv(0x31)), "not a SEQUENCE"),
+        (question(bindings=tlv(0x30)), "without a variable"),
+        (question(bindings=tlv(0x30, tlv(0x31, NAME, NULL))), "tag 0x31"),
+        (question(bindings=tlv(0x30, tlv(0x30, NAME))), "1 elements instead of 2"),
+        (question(bindings=tlv(0x30, tlv(0x30, NULL, NULL))), "name is not an OBJECT"),
+        (question(bindings=tlv(0x30, tlv(0x30, LONG_NAME, NULL))), "name is not an OBJECT"),
+        (question(bindings=tlv(0x30, tlv(0x30, NAME[:-1] + b"\x81", NULL))), "middle of a number"),
+        (
+            question(bindings=tlv(0x30, tlv(0x30, tlv(6, b"\x2b\x06\x80\x01"), NULL))),
+            "shortest form",
+        ),
+        (question(bindings=tlv(0x30, tlv(0x30, NAME, number(1)))), "carries a value"),
+        (question(bindings=tlv(0x30, *[tlv(0x30, NAME, NULL)] * 17)), "more elements"),
+        (tlv(0x31, number(1)), "not one SEQUENCE"),
+        (tlv(0x30), "an empty message"),
+        (tlv(0x30, tlv(0x02, b"\x00\x01"), NULL), "not in its shortest form"),
+        (tlv(0x30, NULL), "not an INTEGER"),
+        (b"\x30\x81\x05" + number(1) + NULL, "not in its shortest form"),
+        (b"\x30\x83\x00\x00\x01\x00", "indefinite, long or cut off"),
+        (b"\x3f\x01\x00", "multi-byte tag"),
+        (b"\x30", "cut off in a header"),
+        (b"\x30\x05\x00", "runs past the end"),
+        (b"\x30" * (MAX_DATAGRAM + 1), "more than a datagram"),
+        (version_3(behind=NULL), "more elements"),
+        (tlv(0x30, number(3), NULL, NULL), "3 elements instead of 4"),
+        (version_3(header=tlv(0x30, number(7))), "1 elements instead of 4"),
+        (version_3(flags=b""), "not one byte"),
+        (version_3(flags=b"\x0c"), "not one byte"),
+        (version_3(wrapped=b""), "security parameters are empty"),
+        (version_3(priv=b"12345678"), "privacy parameters without encryption"),
+        (version_3(user=b"x"), "engine discovery is a reportable question"),
+        (version_3(flags=b"\x00"), "engine discovery is a reportable question"),
+        (version_3(pdu=0xA1), "engine discovery is a GetRequest"),
+        (version_3(engine=b"12345", auth=b"1" * 12), "do not fit msgFlags"),
+        (version_3(engine=b"12345", flags=b"\x05"), "do not fit msgFlags"),
+    ],
+)
+def test_each_deviation_is_refused_for_what_it_is(frame: bytes, reason: str) -> None:
+    assert reason in (judge(frame, Tier.READ) or "passed")
+
+
+def test_the_shapes_from_which_they_deviate_pass() -> None:
+    assert judge(question(), Tier.READ) is None
+    assert judge(version_3(), Tier.READ) is None
+    assert "beyond engine discovery" in (judge(version_3(engine=b"12345"), Tier.IDENTIFY) or "")

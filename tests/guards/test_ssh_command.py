@@ -108,3 +108,8 @@ def test_a_login_step_needs_its_tier(frame: str, lowest: Tier) -> None:
 def test_no_listed_command_carries_a_shell_character() -> None:
     for _, command in EVERY:
         assert not set(command) & set(";|&$`<>\n\r\\'\"(){}*?!~")
+
+
+def test_a_command_longer_than_any_of_the_list_is_refused_at_once() -> None:
+    with pytest.raises(GuardRefused):
+        open_guard("ssh-command").split(b"exec linux " + b"x" * 200)

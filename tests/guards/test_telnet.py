@@ -89,3 +89,16 @@ def test_subnegotiation_is_refused() -> None:
     assert guard.judge(b"\xff\xfa\x18\x00xterm\xff\xf0", Tier.LOGIN)
     frames, _ = guard.split(b"\xff\xfa\x18\x00xterm\xff\xf0")
     assert guard.judge(frames[0], Tier.LOGIN)
+
+
+def test_half_a_command_and_half_a_line_wait_for_their_rest() -> None:
+    guard = open_guard("telnet")
+
+    assert guard.split(b"\xff\xfc") == ((), b"\xff\xfc")
+    assert guard.split(b"admin") == ((), b"admin")
+    assert guard.split(b"\xff\xfc\x18adm") == ((b"\xff\xfc\x18",), b"adm")
+
+
+def test_a_line_without_its_end_or_too_long_is_refused() -> None:
+    for line in (b"admin\n", b"admin", b"a" * 65 + b"\r\n"):
+        assert "not one line" in (open_guard("telnet").judge(line, Tier.LOGIN) or "")

@@ -677,3 +677,20 @@ def test_a_header_is_read_as_utf_8_where_it_is_that_and_else_as_latin_1(replay: 
         return found
 
     assert face("Gebäude".encode()) == face("Gebäude".encode("latin-1")) == "Gebäude"
+
+
+def test_a_tag_with_more_attributes_than_any_has_is_read_as_far_as_32() -> None:
+    many = b"<input " + b" ".join(b"a%d=1" % n for n in range(32)) + b" type=password>"
+
+    assert not http.read_markup(many).asks_password
+    assert http.read_markup(b"<input a=1 type=password>").asks_password
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_without_a_default_credential_for_it_nothing_is_asked(replay: Any, scheme: str) -> None:
+    probe = http.LOGIN_PROBE if scheme == "http" else http.TLS_LOGIN_PROBE
+
+    def answer(request: bytes | None) -> bytes:
+        raise AssertionError("nothing may be asked")
+
+    assert asyncio.run(probe.run(replay(probe, answer))) == ()

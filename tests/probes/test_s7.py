@@ -589,3 +589,48 @@ async def test_the_identify_probe_says_goodbye_on_the_real_wire(governed) -> Non
     assert said.model == "CPU 315-2 PN/DP"
     assert kind_of(seen[-1])[0] == "goodbye"
     assert session.device.figures.connections == 1
+
+
+def test_each_kind_of_nonsense_is_a_bad_reply_of_its_own() -> None:
+    def with_pdu(pdu: bytes) -> bytes:
+        return data(pdu)
+
+    ack = b"\x32\x03\x00\x00\x00\x01"
+    for call, words in (
+        (
+            lambda: s7.decode_setup(with_pdu(b"\x32\x07\x00\x00\x00\x01" + bytes(4)), reference=1),
+            "type 7",
+        ),
+        (lambda: s7.decode_setup(with_pdu(ack + bytes(6)), reference=1), "S7 set-up"),
+        (lambda: s7.decode_data(b"\x03\x00\x00\x0b\x06\xd0\x00\x00\x00\x00\x00"), "COTP data"),
+        (lambda: s7.decode_header(b"\x32\x01", reference=1), "S7 PDU"),
+        (lambda: s7.decode_header(ack + b"\x00\x09" + bytes(4), reference=1), "reach beyond"),
+        (lambda: s7.decode_header(ack + bytes(6), reference=2), "reference 2"),
+        (lambda: s7.decode_szl_records(b"\x00"), "SZL header"),
+        (lambda: s7.decode_szl(b"\x00\x11" + bytes(6), szl=0x1C), "SZL 0x001C"),
+    ):
+        with pytest.raises(BadReply, match=words):
+            call()
+
+
+def test_a_refusal_of_an_szl_may_come_as_an_acknowledgement() -> None:
+    ack = b"\x32\x03\x00\x00\x00\x01\x00\x00\x00\x00\x81\x04"
+
+    assert s7.decode_szl_part(data(ack), reference=1) == s7.SzlRefusal(error=0x8104, return_code=0)
+
+
+async def test_a_setup_refused_by_the_transport_is_tried_on_the_second_seat(replay) -> None:
+    refused = bytes.fromhex("0300000b0680000100010" + "2")
+    asked = []
+
+    def answer(request: bytes | None) -> bytes:
+        kind = kind_of(request)
+        asked.append(kind[:2])
+        if kind[0] == "connect":
+            return CONFIRM[:6] + request[8:10] + CONFIRM[8:]
+        return refused
+
+    facts = await s7.run(replay(s7.PROBE, answer))
+
+    assert facts == (S7Access(),)
+    assert [seat for what, seat in asked if what == "connect"] == [0x0302, 0x0301]

@@ -638,3 +638,67 @@ def test_the_plan_shows_every_request_and_what_it_leaves_behind() -> None:
             assert question.label
             assert question.sample or probe is snmp.LOGIN_PROBE
     assert "authenticationFailure" in snmp.PROBE.questions[0].trace
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (snmp.encode_tlv(0x30, snmp.encode_integer(2)), "version 2"),
+        (snmp.encode_tlv(0x30, snmp.encode_tlv(2, bytes(9))), "version of 9 bytes"),
+        (b"\x3f\x00", "multi-byte tag"),
+        (b"\x30\x80", "length form"),
+        (b"\x30\x05\x00", "announced"),
+        (b"\x04\x00", "instead of 0x30"),
+    ],
+)
+def test_a_bad_reply_says_what_is_wrong(message: bytes, words: str) -> None:
+    with pytest.raises(BadReply, match=words):
+        snmp.decode_message(message)
+
+
+def test_an_engine_id_shorter_or_longer_than_allowed_is_a_bad_reply() -> None:
+    t, i = snmp.encode_tlv, snmp.encode_integer
+
+    def report(engine: bytes) -> bytes:
+        security = t(0x30, t(4, engine) + i(1) + i(2) + t(4, b"") * 3)
+        return t(0x30, i(3) + t(0x30, i(4)) + t(4, security))
+
+    assert isinstance(snmp.decode_message(report(bytes(5))), snmp.Report)
+    for engine in (b"", bytes(4), bytes(33)):
+        with pytest.raises(BadReply, match="engine id"):
+            snmp.decode_message(report(engine))
+
+
+def test_a_number_of_more_bytes_than_a_counter_has_is_a_bad_reply() -> None:
+    assert snmp.decode_value(0x46, b"\x00" + b"\xff" * 8) == 2**64 - 1
+    for body in (b"", bytes(10)):
+        with pytest.raises(BadReply, match="number of"):
+            snmp.decode_value(0x46, body)
+
+
+def test_more_variables_than_any_question_had_are_a_bad_reply() -> None:
+    def bindings(count: int) -> bytes:
+        return b"".join(
+            snmp.encode_tlv(0x30, snmp.encode_oid(f"1.3.6.{n}") + snmp.encode_integer(n))
+            for n in range(count)
+        )
+
+    assert len(snmp.decode_varbinds(bindings(256))) == 256
+    with pytest.raises(BadReply, match="more than 256"):
+        snmp.decode_varbinds(bindings(257))
+
+
+async def test_a_version_3_message_to_another_question_is_no_answer(replay: Any) -> None:
+    """Whoever answers a community question in version 3, or a discovery in version 2c, lies."""
+    t, i = snmp.encode_tlv, snmp.encode_integer
+    security = t(0x30, t(4, bytes(5)) + i(1) + i(2) + t(4, b"") * 3)
+    asked_2c = t(0x30, i(3) + t(0x30, i(2)) + t(4, security))
+    pdu = t(0xA2, i(4) + i(0) + i(0) + t(0x30, b""))
+    discovery = t(0x30, i(1) + t(4, b"public") + pdu)
+
+    def answer(request: bytes | None) -> bytes:
+        assert request is not None
+        return asked_2c if request[4] == 1 else discovery
+
+    with pytest.raises(BadReply, match="version 3 answered a question without it"):
+        await snmp.run(replay(snmp.PROBE, answer))
