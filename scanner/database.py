@@ -474,7 +474,7 @@ def _explain_sqlite(error: sqlite3.Error, kind: Kind) -> str:
         return f"locked by another process; close what uses this {kind.noun}, then try again"
     if code == FULL:
         return FULL_DISK
-    if code == CORRUPT:
+    if code == CORRUPT or "Could not decode to UTF-8" in str(error):
         return f"damaged ({_first_line(error)}); keep the file and use a copy from a backup"
     if code == NOTADB:
         return f"this is not a Walkdown {kind.noun}"

@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner import database, evidence
+from scanner import database, evidence, signing
 from scanner.errors import StoreError, ToolBug
 from scanner.facts import Account, DeviceIdentity, Fact, SshFace
 from scanner.model import Observation, Outcome, Target, Tier, Transport
@@ -41,6 +42,8 @@ META = RunMeta(
     tiers=("identify",),
     limits={"default": "8 packets in any second"},
 )
+SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+SIGNER = signing.Signer(SIGNING_KEY, SIGNING_KEY.public_key().public_bytes_raw().hex())
 PLC = Target(zone="control", address="127.30.0.12", port=502, transport=Transport.TCP)
 
 
@@ -381,6 +384,42 @@ async def test_state_and_safety_are_kept_and_chained(places: Places) -> None:
         assert [event.kind for event in store.events()] == ["run", "state", "safety"]
 
 
+async def test_a_sealed_run_is_signed_until_something_follows(places: Places) -> None:
+    place = places()
+    async with new_run(place) as store:
+        await start(store, key())
+        await answer(store, exchange := await ask(store, key()))
+        await store.question_finished(observed(exchange))
+        store.save_safety("{}")
+        store.set_state("finished", "", NOON)
+        assert store.verify().outcome == "unsigned"
+        store.seal(signer=SIGNER, extra_digests={"certificate.json": "ab" * 32}, now=NOON)
+        result = store.verify(public_key=SIGNER.public_key, expected_head=store.chain_head())
+    assert (result.outcome, result.sittings, result.problems) == ("signed", 1, ())
+    assert result.end is not None
+    assert (result.end.state, result.end.covers) == ("finished", result.events - 1)
+    assert result.end.files == {"certificate.json": "ab" * 32}
+
+    async with RunStore.open(place) as store:
+        store.set_state("running", "resumed", NOON)
+        again = store.verify(public_key=SIGNER.public_key)
+        assert (again.outcome, again.signed_events) == ("unsigned", result.events)
+        store.set_state("halted", "window closed", NOON)
+        store.seal(signer=SIGNER, extra_digests={}, now=NOON)
+        assert store.verify().sittings == 2
+
+
+async def test_a_run_that_runs_is_not_sealed_and_files_lie_in_its_folder(places: Places) -> None:
+    async with new_run(places()) as store:
+        with pytest.raises(ToolBug):
+            store.seal(signer=SIGNER, extra_digests={}, now=NOON)
+        store.set_state("finished", "", NOON)
+        for files in ({"../x": "ab" * 32}, {"x": "ab"}, {"/x": "ab" * 32}):
+            with pytest.raises(ToolBug):
+                store.seal(signer=SIGNER, extra_digests=files, now=NOON)
+        assert store.verify().outcome == "unsigned"
+
+
 async def test_a_second_writer_is_turned_away_and_a_reader_is_not(places: Places) -> None:
     place = places()
     async with new_run(place):
@@ -473,6 +512,15 @@ def test_what_is_no_question_key_is_our_bug(text: str) -> None:
         "UPDATE run SET meta = replace(meta, 'Shift lead', 'Somebody')",
         "UPDATE run SET state = 'finished'",
         "UPDATE run SET safety = '{}'",
+        "UPDATE run SET state_at = '2026-11-20T12:00:00.000000'",
+        "UPDATE questions SET protocol = 's7'",
+        "UPDATE questions SET state = 'open'",
+        "UPDATE questions SET started_at = '2026-11-20 12:00:01.000000'",
+        "UPDATE exchanges SET question = ''",
+        "UPDATE exchanges SET port = '5O2'",
+        "UPDATE exchanges SET reply = 'answer'",
+        "UPDATE observations SET question = 'other'",
+        "UPDATE observations SET id = 'o99'",
         "PRAGMA foreign_keys=OFF; DELETE FROM exchanges",
         "PRAGMA foreign_keys=OFF; DELETE FROM observations",
         "PRAGMA foreign_keys=OFF; DELETE FROM events WHERE seq = 3",
@@ -490,6 +538,42 @@ async def test_a_change_made_behind_our_back_is_found(tmp_path: Path, change: st
 
     with RunStore.open(path, read_only=True) as store:
         assert not store.verify().whole
+
+
+async def test_text_that_is_no_text_any_more_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "walkdown.db"
+    async with new_run(path) as store:
+        await start(store, key())
+        await ask(store, key())
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE exchanges SET label = CAST(x'ff' AS TEXT)")
+    connection.close()
+
+    with RunStore.open(path, read_only=True) as store, pytest.raises(StoreError, match="damaged"):
+        store.verify()
+
+
+async def test_an_index_that_hides_rows_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "walkdown.db"
+    async with new_run(path) as store:
+        await start(store, key())
+        await ask(store, key())
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_master SET sql = '' WHERE name = 'nothing'")
+    (page,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'exchanges_by_device'"
+    ).fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    at = data.index(PLC.address.encode(), (page - 1) * size, page * size)
+    data[at : at + len(PLC.address)] = b"127.30.0.99"
+    path.write_bytes(data)
+
+    with RunStore.open(path, read_only=True) as store:
+        assert list(store.exchanges(address=PLC.address)) == []
+        assert any("damaged" in problem for problem in store.verify().problems)
 
 
 # --- files that cannot be used -----------------------------------------------------------------
