@@ -8,6 +8,11 @@ count as recent, and an account counts over all services of its device.
 Source: safety contract, promise 25 and its decisions: at most 2 failures per account and 4 per
 device in 24 h, 60 s between attempts (1 s on the bundled lab), nothing after a lockout sign or a
 dropped connection, never safety controllers, program passwords or domain accounts.
+
+Beyond it: some devices never forget a failure until somebody logs in. So two refusals in a row
+close an account for a year, not for a day. Where the device's own lockout threshold was read, at
+least one failure is left to the operator. The operator's own account may be one account for the
+whole site (RADIUS, TACACS+): refused twice anywhere, it is not tried on the next device.
 """
 
 from __future__ import annotations
@@ -18,11 +23,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scanner.model import Identity
+from scanner.profiles import Profile
 
 MAX_FAILURES_PER_ACCOUNT = 2
 MAX_FAILURES_PER_DEVICE = 4
 WINDOW = timedelta(hours=24)
+MEMORY = timedelta(days=365)
+UNDER_WAY = timedelta(minutes=3)
+"""An attempt on another device without an end may still be going on; later it counts as failed."""
+TURN_S = 5.0
+"""Between two looks at how the first attempt of a site-wide account ended."""
+SUDDEN_TIMES = 5.0
+SUDDEN_MORE_S = 2.0
 SPACING_S = 60.0
 SPACING_LAB_S = 1.0
 SERVICES = frozenset({"http", "https", "ssh", "telnet", "snmp"})
@@ -39,6 +51,19 @@ _SAFETY = re.compile(
 )
 
 
+class Named(Protocol):
+    """model.Identity and facts.DeviceIdentity."""
+
+    @property
+    def vendor(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def order_number(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
+
+
 class Row(Protocol):
     """
     One row of the ledger, stored before its attempt was made (scanner.state.Attempt is one).
@@ -46,6 +71,9 @@ class Row(Protocol):
     `outcome` is "pending" until the end was stored; a crash leaves it so. "locked": a lockout
     sign was seen, a dropped connection among them. Else "accepted" or "rejected".
     """
+
+    @property
+    def address(self) -> str: ...
 
     @property
     def at(self) -> datetime: ...
@@ -81,16 +109,28 @@ def decide(
     now: datetime,
     profile: str,
     safety_controller: bool,
+    lockout_after: int | None = None,
+    addresses: frozenset[str] | None = None,
 ) -> Decision:
     """
     May this account be tried on this device now?
 
-    `rows` are all rows of the device, whatever run, service or order. `service` begins with the
-    protocol name ("http", "ssh/22"). `profile` is the device's pacing profile.
+    `rows` are all rows of the device, whatever run, service or order; with `addresses` (the
+    device's), also those of the account on other devices. `service` begins with the protocol name
+    ("http", "ssh/22"). `profile` is the device's pacing profile, `lockout_after` the failures at
+    which it locks an account, where that was read.
     """
     if words := forbidden(service, account, safety_controller=safety_controller):
         return Decision(reason="policy", words=words)
-    recent = [row for row in rows if now - row.at < WINDOW]
+    most = MAX_FAILURES_PER_ACCOUNT
+    if lockout_after is not None:
+        most = max(0, min(most, lockout_after - 2))
+    if not most:
+        return Decision(reason="policy", words=f"it locks accounts after {lockout_after} failures")
+    own = [row for row in rows if addresses is None or row.address in addresses]
+    if len(own) < len(rows) and (elsewhere := _elsewhere(rows, own, account=account, now=now)):
+        return elsewhere
+    recent = [row for row in own if now - row.at < WINDOW]
     if any(row.outcome == "locked" for row in recent):
         return Decision(
             reason="locked",
@@ -102,17 +142,73 @@ def decide(
             reason="ledger",
             words=f"{len(failures)} failed attempts on this device within 24 h",
         )
-    same = [row for row in failures if row.account.casefold() == account.casefold()]
-    if len(same) >= MAX_FAILURES_PER_ACCOUNT:
+    same = _of_account(failures, account)
+    if len(same) >= most:
         return Decision(
             reason="ledger",
             words=f"{len(same)} failed attempts on this account within 24 h",
         )
+    refused = _in_a_row(_of_account(own, account), now)
+    if len(refused) >= most:
+        return Decision(
+            reason="ledger",
+            words=f"{len(refused)} failed attempts on this account in a row, and the device may "
+            "not have forgotten them",
+        )
     return Decision(wait_s=_wait(recent, now, profile))
 
 
+def _of_account(rows: Sequence[Row], account: str) -> list[Row]:
+    return [row for row in rows if row.account.casefold() == account.casefold()]
+
+
+def _in_a_row(rows: Sequence[Row], now: datetime) -> list[Row]:
+    """The failures since the last accepted attempt, of no more than MEMORY ago."""
+    remembered = [row for row in rows if now - row.at < MEMORY]
+    accepted = [row.at for row in remembered if row.outcome == "accepted"]
+    last = max(accepted, default=None)
+    return [
+        row for row in remembered if row.outcome != "accepted" and (last is None or row.at >= last)
+    ]
+
+
+def _elsewhere(
+    rows: Sequence[Row], own: Sequence[Row], *, account: str, now: datetime
+) -> Decision | None:
+    """What an account's attempts on other devices say; None: nothing against it."""
+    same = [row for row in _of_account(rows, account) if now - row.at < WINDOW]
+    tail = _in_a_row(same, now)
+    going_on = [
+        row
+        for row in tail
+        if row not in own and row.outcome == "pending" and now - row.at < UNDER_WAY
+    ]
+    failed = len(tail) - len(going_on)
+    if failed >= MAX_FAILURES_PER_ACCOUNT:
+        return Decision(
+            reason="ledger",
+            words=f"this account was refused {failed} times in a row on this site",
+        )
+    if going_on and not any(row.outcome == "accepted" for row in same):
+        return Decision(wait_s=TURN_S)  # the first one shows whether the password is right
+    return None
+
+
+def sudden_delay(usual_s: float, took_s: float, profile: Profile) -> bool:
+    """
+    Whether a refusal took so much longer than that service's first one that the device may hold
+    back on purpose. What our own pacing can add is allowed for.
+    """
+    ours = profile.connection_interval_s
+    return took_s > max(SUDDEN_TIMES * usual_s, usual_s + SUDDEN_MORE_S + ours)
+
+
 def policy(
-    *, profile: str, safety_controller: bool
+    *,
+    profile: str,
+    safety_controller: bool,
+    lockout_after: int | None = None,
+    addresses: frozenset[str] | None = None,
 ) -> Callable[[Sequence[Row], datetime, str, str], float | str]:
     """
     `decide` for one device in the form that scanner.state.AttemptLedger asks it:
@@ -127,6 +223,8 @@ def policy(
             now=now,
             profile=profile,
             safety_controller=safety_controller,
+            lockout_after=lockout_after,
+            addresses=addresses,
         )
         return decision.wait_s if decision.reason is None else decision.reason
 
@@ -154,7 +252,14 @@ def forbidden(service: str, account: str, *, safety_controller: bool) -> str | N
     return None
 
 
-def is_safety_controller(identity: Identity) -> bool:
-    """True when any name of the device is one under which safety controllers are sold."""
-    names = (identity.vendor, identity.model, identity.order_number, identity.name)
-    return any(_SAFETY.search(name) for name in names if name)
+def is_safety_controller(*told: Named) -> bool:
+    """
+    True when any name that anybody told of the device, or of a module in it, is one under which
+    safety controllers are sold.
+    """
+    return any(
+        _SAFETY.search(name)
+        for one in told
+        for name in (one.vendor, one.model, one.order_number, one.name)
+        if name
+    )

@@ -28,11 +28,12 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from scanner.clients.cli import CliConnection, Said
 from scanner.clients.ssh import CommandResult, ServerKey, SshConnection
-from scanner.errors import WireError
+from scanner.errors import Closed, Reset, Silent, WireError
 from scanner.facts import Fact, LoginUnavailable, SshHostKey
 from scanner.importers import Hide, ios, linux
 from scanner.model import Tier, Transport
@@ -59,6 +60,13 @@ LINUX_COMMANDS = (
 IOS_COMMANDS = ("show version", "show running-config", "show users", "show ntp status")
 IOS_PLATFORMS = frozenset({"cisco_ios", "cisco_xe"})
 FINGERPRINT_BYTES = 16
+SECOND_FACTOR = "the device wants another factor after the password"
+WITHHELD = {
+    "ledger": "this account was refused before, and another failure could lock it",
+    "locked": "a lockout sign or a dropped connection was seen within 24 h",
+    "policy": "the attempt policy forbids it (a safety controller, a domain account, or a device "
+    "that locks accounts too early)",
+}
 
 
 def fingerprinter(key: bytes) -> Hide:
@@ -123,7 +131,7 @@ async def _read_linux(session: Session, login: Login) -> tuple[Fact, ...]:
             key = await session.blocking(connection.handshake, deadline_s=20.0)
             if key.fingerprint_sha256 != login.host_key:
                 return _other_key(key)
-            if reason := await _log_in(session, login, connection):
+            if reason := await _log_in_once(session, login, connection):
                 return _key_fact(key), _unavailable(reason)
             for command in LINUX_COMMANDS:
                 result = await session.blocking(
@@ -151,6 +159,57 @@ async def _connected(session: Session) -> AsyncIterator[SshConnection]:
             await session.blocking(connection.close, deadline_s=5.0)
 
 
+@asynccontextmanager
+async def _counted(session: Session, login: Login) -> AsyncIterator[_Attempt]:
+    """
+    One attempt in the ledger around a login of the operator: a wrong secret must not lock the
+    operator out. It counts as failed unless the block says else.
+    """
+    service = f"ssh/{session.target.port}"
+    attempt = _Attempt(withheld=await session.attempts.begin(service, login.user))
+    if attempt.withheld:
+        yield attempt
+        return
+    sign: str | None = None
+    try:
+        yield attempt
+    except (Closed, Reset):
+        sign = "connection dropped"
+        raise
+    except Silent:
+        sign = "no answer"
+        raise
+    finally:
+        if attempt.made:
+            await session.attempts.ended(
+                service, login.user, accepted=attempt.accepted, lockout_sign=sign
+            )
+        else:
+            await session.attempts.not_made(service, login.user)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """`withheld`: why it may not be made. `made`: the secret may have left."""
+
+    withheld: str | None
+    made: bool = True
+    accepted: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"no login was tried: {WITHHELD.get(self.withheld or '', self.withheld)}"
+
+
+async def _log_in_once(session: Session, login: Login, connection: SshConnection) -> str | None:
+    async with _counted(session, login) as attempt:
+        if attempt.withheld:
+            return attempt.words
+        reason = await _log_in(session, login, connection)
+        attempt.accepted = reason is None or reason == SECOND_FACTOR
+        return reason
+
+
 async def _log_in(session: Session, login: Login, connection: SshConnection) -> str | None:
     """
     One login; the reason when it led nowhere. A server that does not take the password method at
@@ -171,7 +230,7 @@ async def _log_in(session: Session, login: Login, connection: SshConnection) -> 
         if answer.accepted:
             return None
         if answer.partial:
-            return "the device wants another factor after the password"
+            return SECOND_FACTOR
         if "password" in answer.methods or "keyboard-interactive" not in answer.methods:
             break
         methods = answer.methods
@@ -207,8 +266,13 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
         async with session.duplex() as sock:
             connection = CliConnection(sock, login, judge=judge)
             try:
-                opened = await session.blocking(connection.open, deadline_s=45.0)
-                key = opened.key
+                async with _counted(session, login) as attempt:
+                    if attempt.withheld:
+                        return (_unavailable(attempt.words),)
+                    opened = await session.blocking(connection.open, deadline_s=45.0)
+                    key = opened.key
+                    attempt.made = key is not None and key.fingerprint_sha256 == login.host_key
+                    attempt.accepted = opened.refused is None
                 if opened.refused is not None:
                     return _refused(login, opened.refused, key)
                 for command in IOS_COMMANDS:

@@ -298,6 +298,8 @@ class DeviceSettings:
     password_encryption: bool | None = None
     listening: tuple[str, ...] | None = None
     """Ports the device itself says are open, as "tcp/22"."""
+    lockout_after: int | None = None
+    """Failed logins that lock an account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,9 +76,9 @@ class Rule:
 
     `tier`: none above it. `never`: services not asked (any more), as `ports:` names them.
     `connections`: the most TCP connections that come about in one scan; one that exists when the
-    rule becomes known is finished. `reconnect_s`: least time between two of them. `stop_after_identify`: no
-    question once a device has told its model. `leave_alone`: no question at all. `seats` is for
-    the reader: a known limit that others count on.
+    rule becomes known is finished. `reconnect_s`: least time between two of them.
+    `stop_after_identify`: no question once a device has told its model. `leave_alone`: no question
+    at all. `seats` is for the reader: a known limit that others count on.
     """
 
     fragile_pace: bool = False

@@ -150,6 +150,10 @@ class Attempts(Protocol):
         """Tell how it went. A lockout sign ends all attempts on this device."""
         ...
 
+    async def not_made(self, service: str, account: str) -> None:
+        """Take back what `begin` stored: nothing secret was sent after all."""
+        ...
+
 
 class Session(Protocol):
     """

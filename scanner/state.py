@@ -24,6 +24,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Index,
@@ -33,7 +34,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
+    func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -229,14 +232,22 @@ class SiteState:
         account: str,
         now: datetime,
         decide: Callable[[tuple[Attempt, ...]], float | str],
+        everywhere: bool = False,
     ) -> int | float | str:
         """
         Ask `decide` about all attempts on these addresses and, when it returns 0, store one more,
         in one transaction: two processes cannot both take the last attempt. Returns the id of the
         stored attempt as int, or what `decide` said (seconds to wait as float, or a reason).
+
+        Attempts count whatever the zone was called when they were made. `everywhere`: those of
+        this account on other devices are told to `decide`, too.
         """
         with self.base.writing() as connection:
-            verdict = decide(_attempts(connection, None, zone, {address, *addresses}))
+            verdict = decide(
+                _attempts(
+                    connection, None, None, {address, *addresses}, account if everywhere else None
+                )
+            )
             if isinstance(verdict, str) or verdict > 0:
                 return verdict if isinstance(verdict, str) else float(verdict)
             row = {"zone": zone, "address": address, "service": service, "account": account}
@@ -254,6 +265,16 @@ class SiteState:
                 update(attempts_table)
                 .where(a.id == attempt)
                 .values(outcome=outcome.value, sign=sign)
+            )
+
+    def withdraw_attempt(self, attempt: int) -> None:
+        """Forget an attempt that was stored and then not made."""
+        a = attempts_table.c
+        with self.base.writing() as connection:
+            connection.execute(
+                delete(attempts_table).where(
+                    a.id == attempt, a.outcome == AttemptOutcome.PENDING.value
+                )
             )
 
     # --- contacts, chassis, baselines -----------------------------------------------------------
@@ -449,7 +470,9 @@ class AttemptLedger:
     spec.Attempts for one device: every attempt is stored before it is made, and counts for ever.
 
     `policy(rows, now, service, account)` is pure: 0 to go ahead, seconds to wait, or a reason to
-    refuse. `rows` are all attempts on this device, through any of its addresses.
+    refuse. `rows` are all attempts on this device, through any of its addresses, and those of
+    `shared_accounts` on every other one. `sudden(usual_s, took_s)` says whether a refusal took so
+    long that the device may hold back; the usual time is that of this service's first refusal.
     """
 
     MOST_WAITS = 10
@@ -464,6 +487,8 @@ class AttemptLedger:
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         addresses: Sequence[str] = (),
+        shared_accounts: Iterable[str] = (),
+        sudden: Callable[[float, float], bool] = lambda usual_s, took_s: False,
     ) -> None:
         self._state = state
         self._zone = zone
@@ -472,7 +497,9 @@ class AttemptLedger:
         self._policy = policy
         self._now = now
         self._sleep = sleep
-        self._open: dict[tuple[str, str], int] = {}
+        self._shared = frozenset(account.casefold() for account in shared_accounts)
+        self._sudden = sudden
+        self._open: dict[tuple[str, str], tuple[int, datetime]] = {}
 
     async def begin(self, service: str, account: str) -> str | None:
         if (service, account) in self._open:
@@ -482,7 +509,7 @@ class AttemptLedger:
             if isinstance(answer, str):
                 return answer
             if isinstance(answer, int):
-                self._open[service, account] = answer
+                self._open[service, account] = answer, self._now()
                 return None
             await self._sleep(answer)
         return "ledger"
@@ -490,14 +517,35 @@ class AttemptLedger:
     async def ended(
         self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
     ) -> None:
+        attempt, began = self._pop(service, account)
+        took_s = (self._now() - began).total_seconds()
+        await asyncio.to_thread(self._end, attempt, service, accepted, lockout_sign, took_s)
+
+    async def not_made(self, service: str, account: str) -> None:
+        attempt, _ = self._pop(service, account)
+        await asyncio.to_thread(self._state.withdraw_attempt, attempt)
+
+    def _pop(self, service: str, account: str) -> tuple[int, datetime]:
         try:
-            attempt = self._open.pop((service, account))
+            return self._open.pop((service, account))
         except KeyError:
             raise ToolBug(f"an attempt on {service} ended that never began") from None
+
+    def _end(
+        self, attempt: int, service: str, accepted: bool, sign: str | None, took_s: float
+    ) -> None:
         outcome = AttemptOutcome.ACCEPTED if accepted else AttemptOutcome.REJECTED
-        if lockout_sign:
+        if not accepted and not sign:
+            name = f"refusal {service}"
+            usual = self._state.baselines(self._zone, self._address).get(name)
+            if usual is None:
+                at = self._now()
+                self._state.set_baseline(self._zone, self._address, name, max(took_s, 0.0), at)
+            elif self._sudden(usual[0], took_s):
+                sign = f"a refusal after {took_s:.1f} s instead of {usual[0]:.1f} s"
+        if sign:
             outcome = AttemptOutcome.LOCKED
-        await asyncio.to_thread(self._state.end_attempt, attempt, outcome, lockout_sign)
+        self._state.end_attempt(attempt, outcome, sign)
 
     def _try(self, service: str, account: str, now: datetime) -> int | float | str:
         return self._state.begin_attempt(
@@ -508,6 +556,7 @@ class AttemptLedger:
             account=account,
             now=now,
             decide=lambda rows: self._policy(rows, now, service, account),
+            everywhere=account.casefold() in self._shared,
         )
 
 
@@ -557,7 +606,9 @@ def _attempts(
     since: datetime | None,
     zone: str | None,
     addresses: Iterable[str] | None,
+    account: str | None = None,
 ) -> tuple[Attempt, ...]:
+    """With `account`, also its attempts on any other address."""
     a = attempts_table.c
     wanted = select(attempts_table).order_by(a.at, a.id)
     if since is not None:
@@ -565,7 +616,10 @@ def _attempts(
     if zone is not None:
         wanted = wanted.where(a.zone == zone)
     if addresses is not None:
-        wanted = wanted.where(a.address.in_(sorted(set(addresses))))
+        there: ColumnElement[bool] = a.address.in_(sorted(set(addresses)))
+        if account is not None:
+            there = or_(there, func.lower(a.account) == account.lower())
+        wanted = wanted.where(there)
     return tuple(
         Attempt(
             zone=row.zone,

@@ -23,7 +23,7 @@ from credentials import sets as default_sets
 from scanner import __version__, discovery, fragile, installation, signing, site, tripwire, windows
 from scanner.engine import Engine
 from scanner.errors import UsageError
-from scanner.facts import DeviceIdentity, Fact
+from scanner.facts import DeviceIdentity, DeviceSettings, Fact
 from scanner.governor import Clock, Governor
 from scanner.model import Identity, Outcome, Safety, SafetyFigures, Tier
 from scanner.plan import DevicePlan, Plan, PlannedQuestion, build, service_of
@@ -440,7 +440,7 @@ class _Lender:
             known=known,
             login=login_for(self._site, device, question, self._environment),
             default_credentials=self._defaults(question, device, identity),
-            attempts=self._ledger(device, identity),
+            attempts=self._ledger(device, known),
             fingerprint_key=self._key,
         )
 
@@ -453,7 +453,17 @@ class _Lender:
             return ()
         return default_sets.match(identity, question.probe.name)
 
-    def _ledger(self, device: DevicePlan, identity: Identity) -> AttemptLedger:
+    def _ledger(self, device: DevicePlan, known: tuple[Fact, ...]) -> AttemptLedger:
+        told: list[Identity | DeviceIdentity] = [f for f in known if isinstance(f, DeviceIdentity)]
+        if device.policy.asset is not None:
+            told.append(device.policy.asset.identity)
+            told.append(Identity(name=device.policy.asset.name))
+        thresholds = [
+            fact.lockout_after
+            for fact in known
+            if isinstance(fact, DeviceSettings) and fact.lockout_after is not None
+        ]
+        login = device.policy.login
         return AttemptLedger(
             self._state,
             zone=device.zone,
@@ -461,7 +471,13 @@ class _Lender:
             addresses=device.addresses,
             policy=attempt_policy.policy(
                 profile=device.profile.name,
-                safety_controller=attempt_policy.is_safety_controller(identity),
+                safety_controller=attempt_policy.is_safety_controller(*told),
+                lockout_after=min(thresholds, default=None),
+                addresses=frozenset(device.addresses),
+            ),
+            shared_accounts=() if login is None else (login.user,),
+            sudden=lambda usual_s, took_s: attempt_policy.sudden_delay(
+                usual_s, took_s, device.profile
             ),
             now=self._clock.wall,
             sleep=self._clock.sleep,

@@ -6,7 +6,8 @@ it is kept, `normalise` takes out what changes without anybody having changed an
 running configuration can be compared with its backup.
 Sources: Cisco IOS Configuration Fundamentals Command Reference (show version, show users, line,
 exec-timeout), Cisco IOS Security Command Reference (username, enable secret, aaa authentication
-login, password types), Basic System Management Command Reference (ntp server, show ntp status).
+login, password types, aaa local authentication attempts max-fail, login block-for), Basic System
+Management Command Reference (ntp server, show ntp status).
 """
 
 from __future__ import annotations
@@ -176,6 +177,7 @@ class _Config:
     banner: bool = False
     http: bool | None = None
     encryption: bool | None = None
+    lockout_after: int | None = None
     whole: bool = False
 
 
@@ -246,6 +248,10 @@ def _read_line(config: _Config, section: str, line: str, hide: Hide) -> None:
             config.aaa = True
         case ["aaa", "authentication", "login", name, *methods] if len(config.methods) < MANY:
             config.methods[name] = methods
+        case ["aaa", "local", "authentication", "attempts", "max-fail", number, *_]:
+            _lockout(config, number)
+        case ["login", "block-for", _, "attempts", number, *_]:
+            _lockout(config, number)
         case ["aaa", "group", "server", kind, name, *_]:
             config.groups[name] = kind
         case ["ntp", "server" | "peer", *rest]:
@@ -276,6 +282,11 @@ def _read_line(config: _Config, section: str, line: str, hide: Hide) -> None:
 def _add(values: list[str], value: str | None) -> None:
     if value and value not in values and len(values) < MANY:
         values.append(value[:TEXT_MAX])
+
+
+def _lockout(config: _Config, number: str) -> None:
+    if re.fullmatch(r"[0-9]{1,6}", number) and int(number):
+        config.lockout_after = min(int(number), config.lockout_after or int(number))
 
 
 def _address(words: list[str]) -> str | None:
@@ -354,6 +365,7 @@ def _settings(config: _Config, hide: Hide, platform: str, ntp_status: str | None
         snmp_communities=len(config.communities) if whole or config.communities else None,
         community_fingerprints=tuple(hide(community) for community in config.communities),
         password_encryption=config.encryption,
+        lockout_after=config.lockout_after,
     )
 
 

@@ -249,6 +249,7 @@ def read_settings(outputs: Mapping[str, str]) -> DeviceSettings:
             True if re.search(r"(?m)^ENCRYPT_METHOD\s+\w", definitions or "") else None
         ),
         listening=listening,
+        lockout_after=read_lockout(pam),
     )
 
 
@@ -397,6 +398,23 @@ def read_pam(text: str | None) -> PamAuth | None:
             continue
         rules.append((match[1], match[2].rpartition("/")[2].removesuffix(".so"), match[3]))
     return PamAuth(rules=tuple(rules), includes=includes)
+
+
+def read_lockout(pam: str | None) -> int | None:
+    """
+    Failures that lock an account. pam_faillock's own default is 3 (pam_faillock(8)), unless its
+    faillock.conf says else, which is not read; pam_tally2 has none (pam_tally2(8)).
+    """
+    auth = read_pam(pam)
+    found = []
+    for _, module, arguments in auth.rules if auth else ():
+        if module in ("pam_faillock", "pam_tally2", "pam_tally"):
+            told = re.search(r"\bdeny=(\d{1,6})\b", arguments)
+            if told and int(told[1]):
+                found.append(int(told[1]))
+            elif not told and module == "pam_faillock":
+                found.append(3)
+    return min(found, default=None)
 
 
 def read_authentication(pam: str | None) -> tuple[str, ...] | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,11 @@ from credentials.attempts import (
     forbidden,
     is_safety_controller,
     policy,
+    sudden_delay,
 )
+from scanner.facts import DeviceIdentity
 from scanner.model import Identity
+from scanner.profiles import FRAGILE, LAB
 from scanner.state import Attempt, AttemptLedger, AttemptOutcome, SiteState
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -34,7 +38,7 @@ def tried(hours_ago=1.0, account="admin", outcome="rejected", service="ssh"):
     )
 
 
-def ask(*rows, account="admin", service="ssh", profile="default", safety_controller=False):
+def ask(*rows, account="admin", service="ssh", profile="default", safety_controller=False, **more):
     return decide(
         rows,
         service=service,
@@ -42,6 +46,7 @@ def ask(*rows, account="admin", service="ssh", profile="default", safety_control
         now=NOW,
         profile=profile,
         safety_controller=safety_controller,
+        **more,
     )
 
 
@@ -53,10 +58,81 @@ def test_a_first_attempt_is_allowed_at_once():
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "pending"])
-def test_two_failures_close_an_account_for_a_day(outcome):
+def test_two_failures_close_an_account(outcome):
     assert ask(tried(1, outcome=outcome)).allowed
     assert ask(tried(1, outcome=outcome), tried(2, outcome=outcome)).reason == "ledger"
-    assert ask(tried(1, outcome=outcome), tried(24.01, outcome=outcome)).allowed
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "pending", "locked"])
+def test_two_failures_in_a_row_are_not_forgotten_by_the_day(outcome):
+    old = tried(24 * 30, outcome=outcome), tried(24 * 60, outcome=outcome)
+
+    assert ask(*old).reason == "ledger"
+    assert ask(*old, account="other").allowed
+    assert ask(*old[:1]).allowed
+    assert ask(*old, tried(24 * 10, outcome="accepted")).allowed
+    assert ask(*old, tried(24 * 40, outcome="accepted")).allowed
+    assert ask(tried(24 * 366), tried(24 * 367)).allowed
+
+
+@pytest.mark.parametrize(
+    ("threshold", "failures", "reason"),
+    [
+        (None, 1, None),
+        (5, 1, None),
+        (4, 1, None),
+        (4, 2, "ledger"),
+        (3, 0, None),
+        (3, 1, "ledger"),
+        (2, 0, "policy"),
+        (1, 0, "policy"),
+    ],
+)
+def test_a_threshold_that_was_read_leaves_the_operator_a_failure(threshold, failures, reason):
+    rows = [tried(1 + n) for n in range(failures)]
+
+    assert ask(*rows, lockout_after=threshold).reason == reason
+
+
+HERE = frozenset({"10.0.0.5"})
+
+
+def far(outcome="rejected", minutes=30.0, account="admin", n=9):
+    return replace(tried(minutes / 60, account, outcome), address=f"10.0.0.{n}")
+
+
+def test_a_site_wide_account_refused_twice_anywhere_is_not_tried_on():
+    assert ask(far(), addresses=HERE).allowed
+    assert ask(far(), far(n=8), addresses=HERE).reason == "ledger"
+    assert ask(far(), tried(1), addresses=HERE).reason == "ledger"
+    assert ask(far(), far(n=8), account="other", addresses=HERE).allowed
+    assert ask(far(), far(n=8), far("accepted", 5, n=7), addresses=HERE).allowed
+    assert ask(far("pending"), far("locked", n=8), addresses=HERE).reason == "ledger"
+
+
+def test_a_site_wide_account_is_tried_on_one_device_first():
+    first = far("pending", 0.1)
+
+    assert ask(first, addresses=HERE).wait_s == 5
+    assert ask(first, far("accepted", 10, n=8), addresses=HERE).wait_s == 0
+    assert ask(far("pending", 4), addresses=HERE).wait_s == 0  # it ended without saying how
+
+
+@pytest.mark.parametrize(
+    ("usual", "took", "profile", "sudden"),
+    [
+        (0.1, 0.4, LAB, False),
+        (0.1, 2.0, LAB, False),
+        (0.1, 2.2, LAB, True),
+        (2.0, 9.0, LAB, False),
+        (2.0, 10.5, LAB, True),
+        (0.1, 6.0, FRAGILE, False),
+        (0.1, 8.0, FRAGILE, True),
+        (0.1, -5.0, LAB, False),
+    ],
+)
+def test_a_refusal_much_slower_than_the_first_is_sudden(usual, took, profile, sudden):
+    assert sudden_delay(usual, took, profile) is sudden
 
 
 def test_an_account_counts_over_all_services_and_in_any_case():
@@ -133,6 +209,17 @@ def test_safety_controllers_are_never_logged_in_to():
 )
 def test_safety_controllers_are_recognised_by_any_name(identity):
     assert is_safety_controller(identity)
+
+
+def test_one_name_of_many_is_enough_for_a_safety_controller():
+    told = (
+        DeviceIdentity(model="S7-1500"),
+        DeviceIdentity(sub_address="slot 3", model="CPU 1516F"),
+    )
+
+    assert is_safety_controller(*told)
+    assert not is_safety_controller(told[0])
+    assert not is_safety_controller()
 
 
 @pytest.mark.parametrize(

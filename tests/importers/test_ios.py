@@ -432,3 +432,26 @@ def test_open_sessions_are_read_with_origin_and_line() -> None:
 )
 def test_the_clock_s_state_is_what_ntp_says(text: str | None, expected: bool | None) -> None:
     assert read_ntp_status(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "threshold"),
+    [
+        ("aaa local authentication attempts max-fail 3", 3),
+        ("login block-for 120 attempts 5 within 60", 5),
+        (
+            "login block-for 9 attempts 5 within 60\naaa local authentication attempts max-fail 9",
+            5,
+        ),
+        ("login block-for 120 attempts 0 within 60", None),
+        ("aaa local authentication attempts max-fail many", None),
+        ("login on-failure log", None),
+    ],
+)
+def test_failures_that_lock_an_account_are_read(line: str, threshold: int | None) -> None:
+    text = f"version 15.2\nhostname x\n{line}\nend\n"
+
+    facts = read_configuration(text, hide, platform="cisco_ios")
+
+    (settings,) = [fact for fact in facts if isinstance(fact, DeviceSettings)]
+    assert settings.lockout_after == threshold

@@ -19,6 +19,7 @@ from scanner.importers.linux import (
     read_host,
     read_identity,
     read_listening,
+    read_lockout,
     read_log_targets,
     read_multi_factor,
     read_sessions,
@@ -373,3 +374,21 @@ def test_lines_without_a_secret_are_kept(line: str) -> None:
 
 def test_a_long_line_made_to_be_slow_is_masked_in_time() -> None:
     mask("._-" * 60_000 + " password" * 10_000 + '"', hide)
+
+
+@pytest.mark.parametrize(
+    ("pam", "threshold"),
+    [
+        ("auth required pam_faillock.so preauth deny=5 unlock_time=600", 5),
+        ("auth required pam_faillock.so preauth", 3),
+        ("auth required pam_faillock.so preauth deny=0", None),
+        ("auth required pam_tally2.so deny=4 onerr=fail", 4),
+        ("auth required pam_tally2.so onerr=fail", None),
+        ("auth required pam_faillock.so deny=6\nauth [default=die] pam_faillock.so deny=4", 4),
+        ("auth required pam_unix.so deny=2", None),
+        ("account required pam_faillock.so deny=2", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_failures_that_lock_an_account_are_read(pam: str | None, threshold: int | None) -> None:
+    assert read_lockout(pam) == threshold

@@ -167,11 +167,31 @@ def login(platform: str, *, password: str = PASSWORD, pinned: object = KEY) -> L
     )
 
 
+class Ledger:
+    """What the probe told the attempt ledger, in order; `answer` is what it is told."""
+
+    def __init__(self, answer: str | None = None) -> None:
+        self.answer = answer
+        self.told: list[tuple[str, str, object]] = []
+
+    async def begin(self, service: str, account: str) -> str | None:
+        self.told.append(("begin", account, None))
+        return self.answer
+
+    async def ended(
+        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
+    ) -> None:
+        self.told.append(("ended", account, lockout_sign or accepted))
+
+    async def not_made(self, service: str, account: str) -> None:
+        self.told.append(("not made", account, None))
+
+
 async def read(
-    governed: Any, device: Device, who: Login
+    governed: Any, device: Device, who: Login, ledger: Ledger | None = None
 ) -> tuple[dict[type, list[Any]], bytes, Any]:
     """(facts by type, every byte of the evidence, the session)."""
-    async with governed(PROBE, device.port, login=who) as session:
+    async with governed(PROBE, device.port, login=who, attempts=ledger or Ledger()) as session:
         facts = await PROBE.run(session)
     kept = session.evidence_kept
     rows = [row["request"] for row in kept.intents] + [row["reply"] for row in kept.ends.values()]
@@ -300,6 +320,41 @@ async def test_a_refused_login_is_tried_once_and_told(governed: Any, platform: s
     assert device.heard.count("password audit wrong") == 1
     (unavailable,) = facts[LoginUnavailable]
     assert unavailable == LoginUnavailable(service="ssh", reason="the device refused the login")
+
+
+@pytest.mark.parametrize("platform", ["linux", "cisco_ios"])
+@pytest.mark.parametrize(
+    ("password", "pinned", "told"),
+    [
+        (PASSWORD, None, [("begin", None), ("ended", True)]),
+        ("wrong", None, [("begin", None), ("ended", False)]),
+        (PASSWORD, OTHER, [("begin", None), ("not made", None)]),
+    ],
+)
+async def test_the_operator_s_own_login_counts_in_the_ledger(
+    governed: Any, platform: str, password: str, pinned: str | None, told: list[Any]
+) -> None:
+    ledger = Ledger()
+    who = login(platform, password=password, **({"pinned": pinned} if pinned else {}))
+    async with serving() as device:
+        await read(governed, device, who, ledger)
+
+    if platform == "linux" and pinned:
+        told = []  # compared before the ledger is asked at all
+    assert [(what, how) for what, _, how in ledger.told] == told
+    assert {account for _, account, _ in ledger.told} <= {"audit"}
+
+
+@pytest.mark.parametrize("platform", ["linux", "cisco_ios"])
+async def test_without_room_in_the_ledger_no_login_is_tried(governed: Any, platform: str) -> None:
+    ledger = Ledger("ledger")
+    async with serving() as device:
+        facts, _, _ = await read(governed, device, login(platform), ledger)
+
+    assert not any(line.startswith("password") for line in device.heard)
+    (unavailable,) = facts[LoginUnavailable]
+    assert "could lock it" in unavailable.reason
+    assert ledger.told == [("begin", "audit", None)]
 
 
 async def test_an_unknown_platform_is_told_without_a_connection(governed: Any) -> None:

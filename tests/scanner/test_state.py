@@ -190,6 +190,82 @@ async def test_another_device_or_zone_has_its_own_count(places: Places, clock: C
         assert state.attempts_since(clock.now() + timedelta(seconds=1)) == ()
 
 
+async def test_another_name_of_the_zone_does_not_empty_the_ledger(
+    places: Places, clock: Clock
+) -> None:
+    with SiteState.open(places()) as state:
+        for _ in range(2):
+            tries = ledger(state, clock)
+            await tries.begin("http", "admin")
+            await tries.ended("http", "admin", accepted=False)
+            clock.move(3600)
+        renamed = AttemptLedger(
+            state,
+            zone="new name",
+            address="127.30.3.5",
+            policy=house_policy,
+            now=clock.now,
+            sleep=clock.sleep,
+        )
+
+        assert await renamed.begin("http", "admin") == "ledger"
+
+
+async def test_an_attempt_that_was_not_made_does_not_count(places: Places, clock: Clock) -> None:
+    with SiteState.open(places()) as state:
+        tries = ledger(state, clock)
+        for _ in range(4):
+            assert await tries.begin("ssh/22", "audit") is None
+            await tries.not_made("ssh/22", "audit")
+
+        assert state.attempts_since(None) == ()
+        with pytest.raises(ToolBug):
+            await tries.not_made("ssh/22", "audit")
+
+
+async def test_a_refusal_that_is_suddenly_slow_is_a_lockout_sign(
+    places: Places, clock: Clock
+) -> None:
+    with SiteState.open(places()) as state:
+        for took_s in (0.5, 20.0):
+            tries = ledger(state, clock, sudden=lambda usual_s, took_s: took_s > 5 * usual_s)
+            assert await tries.begin("http", "admin") is None
+            clock.move(took_s)
+            await tries.ended("http", "admin", accepted=False)
+            clock.move(3600)
+
+        first, second = state.attempts_since(None)
+        assert first.outcome is AttemptOutcome.REJECTED
+        assert second.outcome is AttemptOutcome.LOCKED
+        assert second.sign == "a refusal after 20.0 s instead of 0.5 s"
+
+
+async def test_a_site_wide_account_is_told_of_other_devices(places: Places, clock: Clock) -> None:
+    def at(state: SiteState, address: str, account: str) -> AttemptLedger:
+        return AttemptLedger(
+            state,
+            zone="dmz",
+            address=address,
+            policy=policy.policy(
+                profile="default", safety_controller=False, addresses=frozenset({address})
+            ),
+            now=clock.now,
+            sleep=clock.sleep,
+            shared_accounts=(account,),
+        )
+
+    with SiteState.open(places()) as state:
+        answers = []
+        for n in range(3):
+            tries = at(state, f"127.30.3.{n}", "Audit")
+            answers.append(await tries.begin("ssh/22", "audit"))
+            if answers[-1] is None:
+                await tries.ended("ssh/22", "audit", accepted=False)
+
+        assert answers == [None, None, "ledger"]
+        assert await at(state, "127.30.3.9", "other").begin("ssh/22", "audit") is None
+
+
 async def test_two_processes_cannot_both_take_the_last_attempt(
     places: Places, clock: Clock
 ) -> None:
