@@ -37,7 +37,9 @@ class Connection:
     reset_came_at: float | None = None
     first_bytes_at: float | None = None
     last_came_at: float | None = None
-    last_before_reset_at: float | None = None
+    last_sent_at: float = 0.0
+    longest_silence_s: float = 0.0
+    """The longest that the device has left a segment of the scanner without any packet."""
     packets_sent: int = 0
     resent: int = 0
     bytes_came: int = 0
@@ -47,6 +49,9 @@ class Connection:
     sent: bytes = b""
     marks: list[tuple[int, float]] = field(default_factory=list)
     """(offset in `sent` at which a segment ends, its time)."""
+    _waits_since: float | None = None
+    _due: int = 0
+    """The acknowledgement that covers everything sent."""
     _segments: list[tuple[int, bytes, float]] = field(default_factory=list)
 
     @property
@@ -81,10 +86,16 @@ class Connection:
         """A packet of the scanner."""
         self.packets_sent += 1
         if packet.flags & RST:
-            if self.reset_sent_at is None:
-                self.reset_sent_at = packet.at
-                self.last_before_reset_at = self.last_came_at
+            self._note_silence(packet.at)
+            self.reset_sent_at = self.reset_sent_at or packet.at
             return
+        self.last_sent_at = packet.at
+        if packet.counts:
+            end = packet.sequence + len(packet.payload) + bool(packet.flags & FIN)
+            if self._due == 0 or (end - self._due) & 0xFFFFFFFF < HALF:
+                self._due = end & 0xFFFFFFFF
+            if self._waits_since is None:
+                self._waits_since = packet.at
         offset = (packet.sequence - self.first_sequence - 1) & 0xFFFFFFFF
         if packet.payload:
             if offset >= HALF:
@@ -102,8 +113,22 @@ class Connection:
             self.resent += self.fin_sent_at is not None
             self.fin_sent_at = self.fin_sent_at or packet.at
 
+    def _note_silence(self, now: float) -> None:
+        if self._waits_since is not None:
+            self.longest_silence_s = max(self.longest_silence_s, now - self._waits_since)
+
+    @property
+    def died(self) -> bool:
+        """The last that the scanner sent was never acknowledged."""
+        return self._waits_since is not None and self.resent > 0
+
     def came(self, packet: Packet) -> None:
         """A packet of the device."""
+        self._note_silence(packet.at)
+        # A device that has died may still send what it had begun; only what takes notice of our
+        # last segment ends the waiting.
+        if (packet.acknowledged - self._due) & 0xFFFFFFFF < HALF:
+            self._waits_since = None
         if packet.flags & RST:
             self.reset_came_at = self.reset_came_at or packet.at
             self.refused = self.refused or self.opened_at is None

@@ -11,14 +11,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from tests.proof.judge.packets import shortened
 from tests.proof.promise import Unable
 
 ERROR: Final = 0x800000
 """PI_ERROR of Wireshark's expert information."""
+
+ANSWER_KEPT: Final = 32 * 1024
+"""Of each answer so much is dissected: a TLS handshake, and the head of whatever else came."""
 
 _CODES: Final[Mapping[str, str]] = {
     "modbus.func_code": "modbus {}",
@@ -76,7 +80,7 @@ def dissect(
     tshark = shutil.which("tshark")
     if tshark is None:
         raise Unable("not installed: tshark (Debian package tshark)")
-    words = [tshark, "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t"]
+    words = [tshark, "-n", "-r", "-", "-T", "fields", "-E", "separator=/t"]
     words += ["-E", "occurrence=a", "-E", "aggregator=/s"]
     for (transport, port), protocol in sorted(ports.items()):
         if protocol in _DISSECTORS:
@@ -90,12 +94,14 @@ def dissect(
     names = [*_CODES, *_OTHERS]
     for name in names:
         words += ["-e", name]
-    done = subprocess.run(words, capture_output=True, check=False)
+    content, numbers = shortened(capture.read_bytes(), scanner, ANSWER_KEPT)
+    done = subprocess.run(words, input=content, capture_output=True, check=False)
     if done.returncode != 0:
         complaint = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise Unable(f"tshark could not read {capture.name}: {complaint}")
     lines = done.stdout.decode("utf-8", "replace").split("\n")
-    return [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
+    frames = [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
+    return [replace(frame, number=numbers[frame.number - 1]) for frame in frames]
 
 
 def _frame(told: Mapping[str, str]) -> Frame:

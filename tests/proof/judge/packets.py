@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 HEADER = 24
@@ -90,6 +91,32 @@ def packets_of(capture: bytes) -> Iterator[Packet]:
         yield _ethernet(number, seconds + parts * part, frame)
     if place != len(capture):
         raise Unreadable("the capture ends in the middle of a frame")
+
+
+def shortened(capture: bytes, scanner: frozenset[str], kept: int) -> tuple[bytes, list[int]]:
+    """
+    (a capture with all that the scanner sent, and of each connection the first `kept` bytes of
+    what came back; the number that each of its frames has in the whole one).
+
+    For a dissector that would put an endless answer together, which takes it as long.
+    """
+    out = [capture[:HEADER]]
+    numbers: list[int] = []
+    came: dict[tuple[str, int, str, int], int] = {}
+    order: Literal["little", "big"] = "little" if capture[0] in (0x4D, 0xD4) else "big"
+    place = HEADER
+    for packet in packets_of(capture):
+        size = 16 + int.from_bytes(capture[place + 8 : place + 12], order)
+        if packet.source not in scanner and packet.payload:
+            key = (packet.source, packet.source_port, packet.target, packet.target_port)
+            came[key] = came.get(key, 0) + len(packet.payload)
+            if came[key] > kept:
+                place += size
+                continue
+        out.append(capture[place : place + size])
+        numbers.append(packet.number)
+        place += size
+    return b"".join(out), numbers
 
 
 def _ethernet(number: int, at: float, frame: bytes) -> Packet:

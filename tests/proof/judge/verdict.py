@@ -390,31 +390,39 @@ class _Case:
 
     def goodbyes(self) -> Finding:
         found = Finding(
-            counts={"resets": 0, "to devices that talked on": 0, "to silent devices": 0}
+            counts={
+                "resets": 0,
+                "to devices that talked on": 0,
+                "to silent devices": 0,
+                "left to dead devices": 0,
+            }
         )
         resets_seen = 0
         for one in self.sent.connections:
             found.cases += one.opened_at is not None
             if one.reset_sent_at is None:
-                if one.opened_at is not None and one.closed_at is None and one.fin_sent_at is None:
+                found.counts["left to dead devices"] += self._left(one) and one.died
+                if self._left(one) and not one.died:
                     found.fault(f"{one.name}: never closed")
                 continue
             resets_seen += 1
             found.counts["resets"] += 1
-            last = one.last_before_reset_at or one.asked_at
             if one.fin_sent_at is not None and one.reset_sent_at - one.fin_sent_at > DRAIN_S:
                 found.counts["to devices that talked on"] += 1
-            elif one.reset_sent_at - last > STALE_S:
+            elif one.longest_silence_s > STALE_S:
                 found.counts["to silent devices"] += 1
             else:
-                found.fault(
-                    f"{one.name}: reset {one.reset_sent_at - last:.3f} s after its last packet"
-                )
+                last = one.reset_sent_at - (one.last_came_at or one.asked_at)
+                found.fault(f"{one.name}: reset {last:.3f} s after its last packet")
         strays = sum(p.protocol == "tcp" and bool(p.flags & RST) for p in self.ours)
         found.counts["packets with RST"] = strays
         if strays and not resets_seen:
             found.fault(f"{strays} resets on no connection of ours")
         return found
+
+    @staticmethod
+    def _left(one: Connection) -> bool:
+        return one.opened_at is not None and one.closed_at is None and one.fin_sent_at is None
 
     def seats(self) -> Finding:
         found = Finding(
@@ -486,7 +494,7 @@ class _Case:
         return found
 
     def scope(self) -> Finding:
-        found = Finding(counts={"outside": 0})
+        found = Finding(counts={"outside": 0, "ICMP to devices, from the kernel": 0})
         networks = [IPv4Network(text) for text in self.allowed.networks]
         excluded = [IPv4Network(text) for text in self.allowed.excluded]
         verdicts: dict[str, bool] = {}
@@ -511,6 +519,8 @@ class _Case:
                 found.counts["outside"] += 1
                 port = f" port {packet.target_port}" if packet.target_port else ""
                 found.fault(f"{packet.protocol} to {packet.target}{port}")
+            elif packet.protocol == "icmp":
+                found.counts["ICMP to devices, from the kernel"] += 1
             elif packet.protocol not in ("tcp", "udp", "arp"):
                 found.fault(f"{packet.protocol} to {packet.target}")
         return found
