@@ -170,3 +170,16 @@ def open_when_the_server_noticed(url: str) -> RunStore:
         except StoreError:
             asyncio.run(asyncio.sleep(0.02))
     return RunStore.open(url)
+
+
+async def test_a_commit_is_on_the_server_s_disk_when_it_is_confirmed(
+    schema: str, postgres: str
+) -> None:
+    hasty = "&options=-c%20synchronous_commit%3Doff"
+    show = "SHOW synchronous_commit"
+    with psycopg.connect(postgres + hasty) as plain:
+        assert plain.execute(show).fetchone() == ("off",)
+    async with new_run(schema + hasty) as store:
+        with store._base.reading() as connection:
+            assert connection.exec_driver_sql(show).scalar_one() == "on"
+        assert await ask(store)
