@@ -8,8 +8,8 @@ the authorisation is filled in.
 
 from __future__ import annotations
 
-import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -174,10 +174,13 @@ def render(
     # the first zone has a network, as there is one; its example of an asset is enough
     blocks[0] += _ASSET.format(address=_quoted(str(_first(rows[names[0]][0]))))
     ids = [*rows, *rows]
+    stem = _spelled(Path(file).stem)
     text = _aligned(
-        _HEAD.format(site=_quoted(title), file=file)
+        _HEAD.format(site=_quoted(title), file=_spelled(file))
         + "\n".join(blocks)
-        + _TAIL.format(first=_quoted(ids[0]), second=_quoted(ids[1]), stem=Path(file).stem)
+        + _TAIL.format(
+            first=_quoted(ids[0]), second=_quoted(ids[1]), stem=_spelled(Path(file).stem)
+        )
     )
     try:
         resolve(parse(text, Path(file)))
@@ -237,4 +240,14 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*( [A-Za-z0-9_-]+)*|[0-9.]+(/[0-9]+)?
 def _quoted(text: str) -> str:
     """A YAML scalar that reads back as exactly this text."""
     plain = _PLAIN.fullmatch(text) and text.lower() != "null"
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else '"' + _spelled(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def _spelled(text: str) -> str:
+    """On one line and all to be seen: what does not show as itself becomes YAML's own escape."""
+    return "".join(
+        c
+        if c.isprintable() and unicodedata.category(c) not in ("Mn", "Me")
+        else (f"\\u{ord(c):04X}" if ord(c) < 0x10000 else f"\\U{ord(c):08X}")
+        for c in text
+    )

@@ -21,112 +21,7 @@ import pytest
 from reports import html, tables
 from reports.inert import FORMULA_STARTS
 from scanner.model import Assessment
-
-PAYLOADS = (
-    # markup
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "</style><style>*{display:none}</style>",
-    "</title><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '"><img src=x onerror=alert(1)>',
-    "'><svg onload=alert(1)>",
-    "<svg><script href=data:,alert(1) /></svg>",
-    "<svg/onload=alert`1`>",
-    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<iframe src=javascript:alert(1)>",
-    "<object data=data:text/html,x>",
-    "<embed src=x>",
-    "<link rel=stylesheet href=//evil.example/x.css>",
-    "<meta http-equiv=refresh content=0;url=//evil.example>",
-    "<base href=//evil.example/>",
-    "<form action=//evil.example><input name=x></form>",
-    "<a href=javascript:alert(1)>x</a>",
-    "<details open ontoggle=alert(1)>",
-    "<math><mtext></table><img src=x onerror=alert(1)>",
-    "<!--><script>alert(1)</script-->",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "]]><script>",
-    "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]>",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#x3c;script&#x3e;",
-    "&amp;lt;",
-    '" onmouseover="alert(1)" x="',
-    "' onfocus='alert(1)' autofocus='",
-    '" style="background:url(//evil.example)" y="',
-    "` onerror=alert(1) `",
-    "</td></tr></table><h1>taken over</h1>",
-    "</pre></details></section>",
-    "{{ 7 * 7 }}",
-    "{% include 'report.html' %}",
-    "{# x #}",
-    "${7*7}",
-    "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    "//evil.example/x",
-    "https://evil.example/",
-    "\\u003cscript\\u003e",
-    "＜script＞",
-    # terminals
-    "\x1b[31mred\x1b[0m",
-    "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\",
-    "\x1b]52;c;ZXZpbA==\x07",
-    "\x1b]0;title\x07",
-    "\x1b[2J\x1b[H",
-    "\x1bP1;1|17/ab\x1b\\",
-    "\x9b31m",
-    "\x9d0;x\x9c",
-    "\x07\x08\x7f",
-    "a\rb",
-    "a\nb: forged line",
-    "a\r\nb",
-    "a\tb",
-    "a\x0bb\x0cc",
-    "a\x00b",
-    "\x85\u2028\u2029",
-    # what the eye is told
-    "PLC\u202e21-CLP",
-    "\u2066x\u2069\u2067y\u2069",
-    "\u200bzero\u200dwidth\ufeff",
-    "\u00a0\u3000\u2003",
-    "\u3164\uffa0\u2800",
-    "e" + "\u0301" * 40,
-    "tag\U000e0041\U000e0042",
-    "\ue000private\uf8ff",
-    "\ud800lone",
-    "\uffff\U0010ffff",
-    # spreadsheets
-    "=1+1",
-    '=HYPERLINK("http://evil.example","x")',
-    "=cmd|' /C calc'!A0",
-    "+1+1",
-    "-1+1",
-    "@SUM(A1:A9)",
-    "\t=1+1",
-    "\r=1+1",
-    "\n=1+1",
-    "\x00=1+1",
-    " =1+1",
-    "＝1+1",
-    "＠SUM(1)",
-    '",=1+1,"',
-    ";=1+1",
-    "'=1+1",
-    # names and sizes
-    "../../../etc/passwd",
-    "..\\..\\windows\\win.ini",
-    "CON",
-    "aux.txt:stream",
-    "%2e%2e%2f",
-    "$(reboot)",
-    "`reboot`",
-    "'; DROP TABLE exchange; --",
-    "%s%s%n{0}{x!r}",
-    "A" * 20_000,
-    "<b>" * 3_000,
-    "w o r d " * 1_000,
-)
+from tests.reports.payloads import FIRST, PAYLOADS
 
 CHOICES = {"state", "scope", "kind", "basis", "schema", "scheme", "identification"}
 """Fields whose values are a closed set in the document's schema."""
@@ -210,7 +105,7 @@ def harmless(payload: str) -> str:
     return "".join(" " if character == " " else "a" for character in payload)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda text: ascii(text)[:40])
+@pytest.mark.parametrize("payload", FIRST, ids=lambda text: ascii(text)[:40])
 def test_no_element_and_no_attribute_comes_from_data(small: Assessment, payload: str) -> None:
     seen = Skeleton(html.render(poisoned(small, lambda text: payload + text)))
     expected = Skeleton(html.render(poisoned(small, lambda text: harmless(payload) + text)))
@@ -223,7 +118,7 @@ def test_no_element_and_no_attribute_comes_from_data(small: Assessment, payload:
     assert not active
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda text: ascii(text)[:40])
+@pytest.mark.parametrize("payload", FIRST, ids=lambda text: ascii(text)[:40])
 def test_no_cell_runs_and_none_breaks_out_of_its_table(small: Assessment, payload: str) -> None:
     hostile = poisoned(small, lambda text: payload + text)
     wanted = tables.tables(small)
@@ -243,7 +138,7 @@ def test_no_cell_runs_and_none_breaks_out_of_its_table(small: Assessment, payloa
 
 
 def test_enough_payloads_and_the_poison_reaches_the_document(small: Assessment) -> None:
-    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 60
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 200
     document = html.render(poisoned(small, lambda text: f"<i>mark</i>{text}"))
 
     assert document.count(b"&lt;i&gt;mark&lt;/i&gt;") > 500

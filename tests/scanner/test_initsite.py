@@ -188,3 +188,12 @@ def test_any_name_reads_back_as_it_was_given(name: str, zone: str) -> None:
 
     assert site.name == name.strip()
     assert site.zones[0].id == zone
+
+
+@pytest.mark.parametrize("name", ["a\nzones: []", "a\rb", "a\x1b[31m", "a\u202eb", "a\u2028b", "ü"])
+def test_the_name_of_the_file_stays_in_its_comment(name: str) -> None:
+    text = render(["10.1.0.0/24"], ["control"], file=f"{name}.yaml")
+
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert read(text).zones[0].id == "control"
+    assert text.count("\n") == render(["10.1.0.0/24"], ["control"]).count("\n")

@@ -1,0 +1,499 @@
+"""
+Promise 24: text from devices is inert wherever it is shown.
+
+Every payload of tests/reports/payloads.py goes the real way (devices that say it → scan → store →
+every file and every command) and by the shortest way (an assessment whose every text field holds
+it, made from the types, so that a new field is there by construction). What comes out is opened by
+its real consumers: a pseudo-terminal, headless Chromium, LibreOffice, openpyxl, a JSON reader. In
+the same browser and the same spreadsheet stands a document that *is* active, and has to be seen.
+
+A command or a kind of file that this proof does not know is a fault, so that a new one cannot be
+forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from reports import html, tables, workbook
+from scanner import assess, initsite
+from scanner.cli import main
+from scanner.cli.app import app
+from scanner.errors import UsageError
+from scanner.site import resolve
+from scanner.yamlfile import parse
+from tests.proof import consumers, forms, talkers
+from tests.proof.promise import Measured, Promise, Work
+from tests.reports.payloads import PAYLOADS, RAW
+
+OCTET = 46
+PORTS = {
+    "modbus": 20502, "http": 20080, "telnet": 20023, "ssh": 20022, "enip": 24818, "snmp": 20161,
+}  # fmt: skip
+PER_PAGE = 60
+"""Payloads of one page: the matrix of a page has as many columns as rows."""
+SHORT = 300
+LONGEST = 5_000
+"""Characters of a payload on a page, which cuts at 4,000; tables take them whole."""
+
+NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What a file of ours may be called; none is named after what a device says."""
+
+BYTES = {".db", ".db-wal", ".db-shm", ".pcap", ".pcapng", ".key", ".pub", ".signing-key", ".lock"}
+"""Files that no consumer shows as text; what is in them is shown by the commands."""
+
+ELSEWHERE = {
+    "demo": "scans the bundled plant with the functions of `scan`, shows with those of `scan`",
+    "lab up": "starts our own emulators; no device is asked",
+    "lab down": "stops them; no device is asked",
+    "evidence verifier": "prints a program that is part of the product",
+}
+"""Commands that show nothing of a device, or nothing that another does not show."""
+
+
+@dataclass(slots=True)
+class Count:
+    """What was shown to whom, and what was active there."""
+
+    shown: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def look(self, where: str, active: Sequence[str]) -> None:
+        self.shown += 1
+        self.faults += [f"{where}: {one}" for one in active]
+
+
+# --- the shortest way --------------------------------------------------------------------------
+
+
+def local(text: str, port: int) -> str:
+    """Where a payload calls home, home is our own listener, so that a call is heard."""
+    text = text.replace("http://evil.example", f"http://127.0.0.1:{port}")
+    text = text.replace("https://evil.example", f"http://127.0.0.1:{port}")
+    return text.replace("//evil.example", f"http://127.0.0.1:{port}").replace(
+        "//127.0.0.1:1/", f"http://127.0.0.1:{port}/"
+    )
+
+
+def harmless(text: str) -> str:
+    """The same form of text with nothing in it: what a page of it looks like is the yardstick."""
+    return "".join(" " if character == " " else "a" for character in text)
+
+
+def in_a_browser(work: Work, count: Count, scanned: Mapping[str, bytes]) -> None:
+    """Pages with hostile and with harmless text must have the same elements and attributes."""
+    with consumers.listening() as listener:
+        texts = [
+            (local(text[:LONGEST], listener.port), f" q{number:03}")
+            for number, text in enumerate(PAYLOADS)
+        ]
+        heads = [text + mark for text, mark in texts if len(text) < 80]
+        pages: dict[str, bytes] = dict(scanned)
+        groups = range(0, len(texts), PER_PAGE)
+        for number, first in enumerate(groups):
+            group = texts[first : first + PER_PAGE]
+            head = " ".join(heads[number :: len(groups)])
+            pages[f"hostile{number}"] = html.render(
+                forms.assessment([text + mark for text, mark in group], head=head)
+            )
+            pages[f"twin{number}"] = html.render(
+                forms.assessment(
+                    [harmless(text) + mark for text, mark in group], head=harmless(head)
+                )
+            )
+        control = f"<p><img src='http://127.0.0.1:{listener.port}/control' onerror=''>"
+        control += "<script>console.log('control spoke')</script></p></body>"
+        first_twin = pages["twin0"].decode().replace("</body>", control)
+        pages["control"] = re.sub(r"<meta http-equiv[^>]*>", "", first_twin).encode()
+        seen = consumers.opened(pages, work.folder / "browser", listener)
+    for name, document in pages.items():
+        if name != "control":
+            count.look(name, consumers.hidden(document.decode()))
+    if missing := set(pages) - set(seen.pages):
+        count.faults.append(f"pages that did not open: {', '.join(sorted(missing))}")
+        return
+    told = [line for line in seen.console if "control spoke" in line]
+    asked = [line for line in seen.requests if line.startswith("GET /control ")]
+    changed = seen.pages["control"].shape != seen.pages["twin0"].shape
+    if not (told and asked and changed):
+        count.faults.append("the browser did not show us the page that is active (control)")
+    count.look("browser console", [line[:200] for line in seen.console if line not in told])
+    count.look("browser network", [line[:200] for line in seen.requests if line not in asked])
+    for number in range(len(groups)):
+        hostile, twin = seen.pages[f"hostile{number}"], seen.pages[f"twin{number}"]
+        count.look(f"page {number}", differences(hostile.shape, twin.shape))
+    for name in scanned:
+        page = seen.pages[name]
+        own = [key for key in page.shape if key.startswith("ACTIVE ")]
+        unknown = set(page.shape) - set().union(
+            *(seen.pages[f"twin{n}"].shape for n in range(len(groups)))
+        )
+        foreign = [key for key in unknown if not key.startswith("ACTIVE ")]
+        count.look(f"page {name}", [*own, *foreign][:5])
+
+
+def differences(one: Mapping[str, int], other: Mapping[str, int]) -> list[str]:
+    keys = sorted({*one, *other})
+    return [f"{k}: {one.get(k, 0)} instead of {other.get(k, 0)}" for k in keys
+            if one.get(k) != other.get(k) or k.startswith("ACTIVE ")][:5]  # fmt: skip
+
+
+def in_tables(work: Work, count: Count, scanned: Sequence[Path]) -> None:
+    """The payloads exactly as they are, and ours saved by the commands, in a spreadsheet."""
+    folder = work.folder / "tables"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    short = forms.assessment([text[:SHORT] for text in PAYLOADS], head=PAYLOADS[0])
+    long = forms.assessment([text for text in PAYLOADS if len(text) > SHORT], head=PAYLOADS[1])
+    own = {**tables.render(short), workbook.NAME: workbook.render(short)}
+    own |= {f"long-{workbook.NAME}": workbook.render(long)}
+    own |= {f"long-{name}": content for name, content in tables.render(long).items()}
+    made = []
+    for name, content in own.items():
+        path = folder / name
+        path.write_bytes(content)
+        made.append(path)
+    sheets = [*made, *scanned]
+    control = folder / "control.csv"
+    control.write_text('a,"b"\r\n=1+1,"c;=2+2;d"\r\n', encoding="utf-8")
+    for path in sheets:
+        content = path.read_bytes()
+        reader = READERS[path.suffix]
+        count.look(path.name, reader(content))
+    flat = [path for path in sheets if path.suffix == ".csv"]
+    books = [path for path in sheets if path.suffix == ".xlsx"]
+    for separators in ("44", "59/44/9", "59"):
+        opened = consumers.calculated([*flat, control], folder / "office", separators=separators)
+        if not opened.pop(control):
+            count.faults.append(f"the formula of the control was not seen ({separators})")
+        for path, active in opened.items():
+            count.look(f"{path.name} in LibreOffice, separators {separators}", active)
+    for path, active in consumers.calculated(books, folder / "office").items():
+        count.look(f"{path.name} in LibreOffice", active)
+
+
+def text_file(document: bytes) -> list[str]:
+    return consumers.hidden(consumers.decoded(document))
+
+
+READERS: Mapping[str, Callable[[bytes], list[str]]] = {
+    ".json": consumers.active_json,
+    ".csv": consumers.active_csv,
+    ".xlsx": consumers.active_xlsx,
+    ".html": text_file,
+    ".svg": text_file,
+    ".txt": text_file,
+}
+
+
+# --- the real way ------------------------------------------------------------------------------
+
+
+def devices(work: Work) -> list[dict[str, Any]]:
+    """
+    One device per six payloads, each in another of its services; in the full size every payload
+    in every service.
+    """
+    texts = [text.encode("utf-8", "surrogatepass") for text in PAYLOADS] + list(RAW)
+    services = list(PORTS)
+    turns = range(len(services)) if work.size == "full" else range(1)
+    entries = []
+    for turn in turns:
+        for first in range(0, len(texts), len(services)):
+            own = [texts[(first + n) % len(texts)] for n in range(len(services))]
+            number = len(entries)
+            entries.append(
+                {
+                    "address": f"127.{OCTET}.{number // 250}.{number % 250 + 1}",
+                    "ports": PORTS,
+                    "texts": {
+                        service: own[(n + turn) % len(own)].hex()
+                        for n, service in enumerate(services)
+                    },
+                }
+            )
+    return entries
+
+
+def site_of(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
+    """A site file with these devices, and a backup folder with hostile file names."""
+    now = datetime.now(UTC)
+    shutil.rmtree(folder, ignore_errors=True)
+    backups = folder / "backups"
+    names = [text.encode("utf-8", "surrogatepass") for text in PAYLOADS] + list(RAW)
+    assets = []
+    for number, entry in enumerate(entries):
+        name = f"D{number:03}"
+        assets.append({"name": name, "address": entry["address"], "probes": list(PORTS)})
+        own = backups / name
+        own.mkdir(parents=True)
+        raw = names[number % len(names)].replace(b"/", b"").replace(b"\0", b"")[:180]
+        file = raw if raw not in (b"", b".", b"..") else b"x"
+        with open(os.path.join(os.fsencode(own), file + b".cfg"), "wb") as out:  # noqa: PTH118, PTH123
+            out.write(b"hostname x\n")
+    zones = []
+    for third in sorted({entry["address"].split(".")[2] for entry in entries}, key=int):
+        network = f"127.{OCTET}.{third}."
+        known = {e["address"] for e in entries if e["address"].startswith(network)}
+        zones.append(
+            {
+                "id": f"z{third}", "networks": [f"{network}0/24"], "sl_t": 1, "tier": "identify",
+                "profile": "lab", "ports": PORTS, "probes": list(PORTS),
+                "exclude": [f"{network}{d}" for d in range(256) if f"{network}{d}" not in known],
+                "assets": [asset for asset in assets if asset["address"] in known],
+            }
+        )  # fmt: skip
+    content = {
+        "site": "Hostile devices",
+        "authorisation": {
+            "reference": "PROOF-24", "owner": "proof", "contact": "proof",
+            "valid_from": (now - timedelta(hours=1)).isoformat(),
+            "valid_until": (now + timedelta(days=1)).isoformat(),
+        },
+        "zones": zones,
+        "backups": {
+            "sources": [{"id": "b", "kind": "folder", "path": "backups"}],
+            "policy": {"plc": {"max_age": "30d"}},
+        },
+    }  # fmt: skip
+    site = folder / "site.yaml"
+    site.write_text(json.dumps(content), encoding="ascii")
+    return site
+
+
+def scan(work: Work, count: Count, folder: Path) -> Path:
+    """Scan the devices on a terminal with colours and a progress line. Returns the run."""
+    entries = devices(work)
+    site = site_of(folder, entries)
+    run = folder / "run"
+    with talkers.talking(entries, folder):
+        seen, code = consumers.on_a_terminal(
+            [*work.setting.walkdown, "scan", str(site), "--out", str(run)],
+            folder=folder, colours=True, timeout_s=1800,
+        )  # fmt: skip
+    count.look("scan on a terminal", consumers.active_on_a_terminal(seen, colours=True))
+    if code != 0:
+        count.faults.append(f"scan ended with {code}: {seen[-300:]!r}")
+    assessment = assess.from_json((run / "assessment.json").read_bytes())
+    answered = sum(asset.presence != "declared_and_silent" for asset in assessment.assets)
+    if answered != len(entries):
+        count.faults.append(f"only {answered} of {len(entries)} hostile devices were seen")
+    return run
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def look_at_files(count: Count, run: Path) -> tuple[dict[str, bytes], list[Path]]:
+    """Every file of a run, by kind. Returns pages for the browser and sheets for LibreOffice."""
+    pages, sheets = {}, []
+    for path in files_of(run):
+        if not NAMES.fullmatch(path.name):
+            count.faults.append(f"a file is called {path.name!r}")
+        if path.suffix in (".csv", ".xlsx"):
+            sheets.append(path)
+        elif path.suffix in READERS:
+            count.look(path.name, READERS[path.suffix](path.read_bytes()))
+            if path.suffix == ".html":
+                pages[f"run-{path.stem}"] = path.read_bytes()
+        elif path.suffix not in BYTES and not path.name.endswith((".db-wal", ".db-shm")):
+            count.faults.append(f"{path.name}: this proof does not know who opens {path.suffix!r}")
+    return pages, sheets
+
+
+# --- every command -----------------------------------------------------------------------------
+
+
+def commands() -> frozenset[str]:
+    """All commands of the product, walked."""
+
+    def walk(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield " ".join(path)
+        else:
+            for name, one in inner.items():
+                yield from walk(one, (*path, name))
+
+    return frozenset(walk(get_command(app), ()))
+
+
+def options(name: str) -> frozenset[str]:
+    """The options of a command that make it speak in another form."""
+    command: Any = get_command(app)
+    for part in name.split():
+        command = command.commands[part]
+    flags = {flag for one in command.params for flag in one.opts}
+    return frozenset(flags & {"--json", "--csv", "--xlsx", "--full", "--html", "--markdown"})
+
+
+def argument(text: str) -> str:
+    """A payload as an operating system hands it over."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:4000]
+
+
+def command_of(work: Work, line: Sequence[str]) -> Sequence[str] | Callable[[], None]:
+    """The product itself is forked, which spares Python's start; another scanner is started."""
+    if work.setting.walkdown[1] != "-c":
+        return [*work.setting.walkdown, *line]
+
+    def be() -> None:
+        sys.argv = ["walkdown", *line]
+        main()
+
+    return be
+
+
+def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
+    """Every command with hostile input on a terminal. Returns the sheets that they wrote."""
+    folder = work.folder / "commands"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    # What a terminal could take for more than text; the rest is shown by the reports.
+    clean = [
+        text.encode("utf-8", "replace").decode()[:SHORT]
+        for text in PAYLOADS
+        if not (text.isascii() and text.isprintable()) or set(text) & set("[\\")
+    ]
+    clean = list(dict.fromkeys(clean))
+    hostile = folder / "hostile"
+    hostile.mkdir()
+    document = forms.assessment(clean, head=" ".join(t for t in clean if len(t) < 60)[:3000])
+    (hostile / "assessment.json").write_bytes(assess.to_json(document))
+    half = folder / "half.json"
+    fewer = forms.assessment(clean[::2], head=clean[0])
+    half.write_bytes(assess.to_json(fewer))
+    bad = argument("".join(t for t in PAYLOADS if "\x1b" in t or "\u202e" in t))
+    names = folder / "names.yaml"
+    content = json.loads(site.read_text())
+    wanted = [t for t in clean if t.isprintable() and t.strip() == t and len(t) < 60]
+    content["zones"] = [
+        {"id": "n", "networks": ["127.46.200.0/22"], "sl_t": 1, "profile": "default",
+         "assets": [{"name": name, "tier": "passive"} for name in wanted]}
+    ]  # fmt: skip
+    names.write_text(json.dumps(content), encoding="ascii")
+    broken = folder / "broken.yaml"
+    content["zones"][0]["assets"] = [{"name": name, name: name} for name in clean[:60]]
+    broken.write_text(json.dumps(content), encoding="ascii")
+    book = folder / "inventory.xlsx"
+    mine = str(names)
+    lines: list[list[str]] = [
+        ["init", "--cidr", "10.0.0.0/24", "--zone", "z", "--site", "x<b>", "--out", "-"],
+        ["init", "--cidr", bad, "--zone", bad, "--site", bad, "--out", "-"],
+        ["plan", mine], ["plan", mine, "--full"], ["plan", mine, "--json"],
+        ["plan", str(broken)], ["plan", bad],
+        ["scan", bad], ["scan", str(site), "--fail-on", bad], ["scan", str(site), "--only", bad],
+        ["scan", mine, "--json", "--out", str(folder / "none")],
+        ["assess", str(run), "--site", str(site)], ["assess", bad],
+        ["report", str(hostile)], ["report", bad],
+        ["diff", str(hostile), str(half)], ["diff", str(half), str(hostile)],
+        ["diff", str(run), str(run), "--json"], ["diff", str(half), str(hostile), "--json"],
+        ["inventory", str(run)], ["inventory", str(run), "--json"], ["inventory", str(hostile)],
+        ["inventory", str(hostile), "--csv"], ["inventory", str(hostile), "--json"],
+        ["inventory", str(hostile), "--xlsx", str(book)], ["inventory", str(run), "--zone", bad],
+        ["schema"],
+        ["evidence", "show", str(run)], ["evidence", "show", str(run), "--json"],
+        ["evidence", "show", str(run), "--asset", bad],
+        ["evidence", "verify", str(run)], ["evidence", "verify", str(run), "--json"],
+        ["evidence", "verify", bad],
+        ["schedule", "add", str(site), "--name", "s", "--rule", "FREQ=WEEKLY",
+         "--start", "2027-01-01T00:00", "--", bad],
+        ["schedule", "add", str(site), "--name", bad, "--rule", bad, "--start", bad],
+        ["schedule", "list", str(site)], ["schedule", "list", str(site), "--json"],
+        ["schedule", "run", str(site), "--out", str(folder / "runs")],
+        ["schedule", "remove", str(site), bad], ["schedule", "remove", str(site), "s"],
+        ["lab", "score", str(hostile)], ["lab", "score", str(hostile), "--json"],
+        [bad], ["report", "--" + bad],
+    ]  # fmt: skip
+    tried: dict[str, set[str]] = {}
+    every = commands()
+    for line in lines:
+        seen, code = consumers.on_a_terminal(command_of(work, line), folder=folder)
+        shown = " ".join(ascii(part)[:40] for part in line[:3])
+        count.look(f"walkdown {shown}", consumers.active_on_a_terminal(seen))
+        if code in (4, 70) or code < 0 or not seen:
+            count.faults.append(f"walkdown {shown} ended with {code}: {seen[-300:]!r}")
+        name = next((n for n in (" ".join(line[:2]), line[0]) if n in every), None)
+        if name is not None:
+            tried.setdefault(name, set()).update(line)
+    for name in sorted(every - set(ELSEWHERE)):
+        if name not in tried:
+            count.faults.append(f"`walkdown {name}` is not part of this proof")
+        elif forgotten := options(name) - tried[name]:
+            count.faults.append(f"`walkdown {name} {' '.join(forgotten)}` is not part of it")
+    sheets = [book]
+    piped = folder / "inventory.csv"
+    done = subprocess.run(
+        [*work.setting.walkdown, "inventory", str(hostile), "--csv"],
+        capture_output=True, cwd=folder, check=False,
+    )  # fmt: skip
+    piped.write_bytes(done.stdout)
+    return [*sheets, piped]
+
+
+def site_files(count: Count) -> None:
+    """The comments and keys of `init`: text ends up in its own value or is refused."""
+    for text in PAYLOADS:
+        for words in ({"site": text}, {"file": text or "x"}):
+            given = {"site": "x", "file": "x", **words}
+            try:
+                made = initsite.render(["10.0.0.0/24"], ["z"], **given)
+            except UsageError:
+                continue
+            active = consumers.hidden(made)
+            read = resolve(parse(made, Path("site.yaml")))
+            if read.name != given["site"].strip() or len(read.zones) != 1:
+                active.append("the file says something else than was asked for")
+            count.look(f"init with {ascii(text)[:40]}", active)
+
+
+def measure(work: Work) -> Measured:
+    count = Count()
+    fields = set(forms.text_fields())
+    filled = {name for name, _ in forms.texts_in(forms.assessment(PAYLOADS, head="x"))}
+    count.faults += [f"{name} is never filled" for name in sorted(fields - filled)]
+    site_files(count)
+    work.say("site files made")
+    folder = work.folder / "scan"
+    run = scan(work, count, folder)
+    work.say("hostile devices scanned")
+    written = on_terminals(work, count, run, folder / "site.yaml")
+    work.say("every command shown on a terminal")
+    pages, sheets = look_at_files(count, run)
+    in_a_browser(work, count, pages)
+    work.say("pages opened in a browser")
+    in_tables(work, count, [*sheets, *written])
+    work.say("tables opened in a spreadsheet")
+    texts = len(PAYLOADS) + len(RAW)
+    return Measured(
+        passed=not count.faults and len(PAYLOADS) >= 200,
+        value=(
+            f"{len(count.faults)} active; {texts} payloads in {len(fields)} text fields, "
+            f"{count.shown} documents and screens opened"
+        ),
+        cases=texts * len(fields),
+        bad=len(count.faults),
+        faults=tuple(count.faults[:20]),
+    )
+
+
+PROMISE = Promise(
+    number=24,
+    title="Device text is inert everywhere",
+    target="0 active of at least 200 payloads in every sink, opened by real consumers",
+    counts={"ci": len(PAYLOADS), "full": len(PAYLOADS)},
+    measure=measure,
+)
