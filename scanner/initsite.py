@@ -178,9 +178,7 @@ def render(
     text = _aligned(
         _HEAD.format(site=_quoted(title), file=_spelled(file))
         + "\n".join(blocks)
-        + _TAIL.format(
-            first=_quoted(ids[0]), second=_quoted(ids[1]), stem=_spelled(Path(file).stem)
-        )
+        + _TAIL.format(first=_quoted(ids[0]), second=_quoted(ids[1]), stem=stem)
     )
     try:
         resolve(parse(text, Path(file)))
