@@ -28,6 +28,7 @@ a new emulator needs nothing in this file.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import time
@@ -279,6 +280,15 @@ def write(raw: Mapping[str, Any], path: Path) -> Path:
     """The plant as a JSON file for control.up or `lab serve`."""
     write_json(path, raw)
     return path
+
+
+def ledgers(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the devices of a plant that ran in `folder` saw, by device; the totals are left out."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((folder / "ledgers").glob("*.json"))
+        if path.stem != "totals"
+    }
 
 
 class _Builder:

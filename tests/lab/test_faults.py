@@ -287,7 +287,7 @@ async def test_at_its_moment_a_device_resets_old_and_new_connections(begin, dial
             assert b"Example" in ask(old)
             with pytest.raises(ConnectionResetError):
                 old.recv(1)
-        with dial(1, 502) as new, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), dial(1, 502) as new:  # or while it connects
             ask(new)
             new.recv(1)
 
@@ -662,11 +662,11 @@ async def test_a_full_pool_refuses(begin, dial, how: str) -> None:
     plant = await begin(faulty(MODBUS, "seats_refuse", how=how))
 
     def client() -> bool:
-        with dial(1, 502) as sock:
-            try:
+        try:
+            with dial(1, 502) as sock:
                 return ask(sock) == b""
-            except ConnectionResetError:
-                return how == "reset"
+        except ConnectionResetError:
+            return how == "reset"
 
     assert await off_loop(client)
     assert plant.ledgers["D1"].faults == {"seat refused": 1}
