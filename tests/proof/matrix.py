@@ -1,0 +1,245 @@
+"""
+Every probe against every behaviour: one plant, scanned once, judged once, read by many promises.
+
+The plant has a device for each kind with each behaviour of the lab's table (lab.proving); the
+probes are found as the product finds them. A probe for whose service the lab has no device, and a
+probe that never met a behaviour, are named and fail promise 1: nothing is added here for either.
+
+The small size takes, beside every kind without a fault, a share of the devices that is drawn anew
+with every seed, each behaviour at least once; the full size takes all, in all variants, in as many
+rounds as promise 5 needs packets.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from lab import proving
+from lab.errors import LabError
+from lab.faults import FAULTS
+from scanner import discovery
+from scanner.spec import Probe
+from tests.proof.ground import ground
+from tests.proof.judge.verdict import Finding
+from tests.proof.plants import judged, scan, standing
+from tests.proof.promise import KEPT_FAULTS, Measured, Unable, Work
+
+SMALL_SHARE: Final = 0.16
+"""Of the devices with a fault, in the small size."""
+PACKETS: Final = 100_000
+"""That the full size captures for promise 5."""
+CROWD: Final = 50
+FRAGILE_EVERY: Final = 4
+"""Every so many devices have profile fragile, as far as they are only identified."""
+
+
+class Matrix:
+    """What all rounds together came to: findings by promise, and pairs of probe and behaviour."""
+
+    def __init__(self) -> None:
+        self.findings: dict[int, Finding] = defaultdict(Finding)
+        self.services: dict[str, int] = {}
+        self.met: set[str] = set()
+        self.missing: set[str] = set()
+        self.rounds = 0
+        self.devices = 0
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        self.rounds += 1
+        self.devices += told["devices"]
+        for number, finding in told["promises"].items():
+            merged(self.findings[int(number)], finding)
+        for service, n in told["services"].items():
+            self.services[service] = self.services.get(service, 0) + n
+        self.met.update(told["met"])
+        self.missing.update(told["missing"])
+
+    @property
+    def unmet(self) -> list[str]:
+        """Pairs that no round has seen, and probes without a device."""
+        return sorted(self.missing - self.met)
+
+
+def merged(finding: Finding, told: Mapping[str, Any]) -> None:
+    finding.cases += told["cases"]
+    finding.bad += told["bad"]
+    for name, value in told["most"].items():
+        best = min if name.startswith("least ") else max
+        finding.most[name] = best(value, finding.most.get(name, value))
+    for name, value in told["counts"].items():
+        finding.counts[name] = finding.counts.get(name, 0) + value
+    finding.faults = [*finding.faults, *told["faults"]][:KEPT_FAULTS]
+
+
+def whole(work: Work) -> Matrix:
+    """The matrix of this run of the proof, made by whoever asks first. Raises Unable."""
+    result = Matrix()
+    for number in range(1 if work.size == "ci" else 100):
+        make = partial(one_round, work, number)
+        place = work.shared(f"matrix-{number}", make)
+        result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
+        enough = result.findings[5].counts.get("packets", 0) >= PACKETS
+        if work.size == "ci" or (enough and number >= 1):
+            break
+    return result
+
+
+def crowd(work: Work) -> Matrix:
+    """Fifty devices of one zone at once."""
+    result = Matrix()
+    place = work.shared("crowd", partial(_crowd, work))
+    result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
+    return result
+
+
+# --- making it -----------------------------------------------------------------------------------
+
+
+def plant(size: str, seed: int, number: int) -> dict[str, Any]:
+    """The devices of one round. Round 0 of the full size has the first variants, 1 all of them."""
+    raw = proving.plant(variants=size == "full" and number % 2 == 1)
+    devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
+    if size == "ci":
+        devices = _some(devices, random.Random(seed))
+    for count, device in enumerate(devices):
+        zone = zones[device["zone"]]
+        identified = device["name"].split("--")[0] in ("modbus", "s7", "enip", "http", "telnet")
+        if identified and "--normal--" in device["name"]:
+            zone["tier"] = "identify"  # so that promise 13 can count what identifying takes
+        elif identified and (count + number) % FRAGILE_EVERY == 0:
+            zone["profile"] = "fragile"
+    kept = {device["zone"] for device in devices}
+    return {
+        **raw, "devices": devices, "zones": [zone for zone in raw["zones"] if zone["id"] in kept],
+    }  # fmt: skip
+
+
+def _some(devices: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
+    """All without a fault, each behaviour at least once on each service's cheapest kind, a share
+    of the rest; few of those that wait a minute between logins."""
+    chosen: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for device in rng.sample(devices, len(devices)):
+        kind, behaviour, _ = device["name"].split("--")
+        slow = "login" in kind
+        if behaviour == "normal" and not slow:
+            chosen.append(device)
+        elif slow:
+            if behaviour == "normal" and kind in ("http-login", "telnet-login"):
+                chosen.append(device)
+        elif behaviour not in seen or rng.random() < SMALL_SHARE:
+            seen.add(behaviour)
+            chosen.append(device)
+    names = {device["name"] for device in chosen}
+    return [device for device in devices if device["name"] in names]
+
+
+def one_round(work: Work, number: int, folder: Path) -> None:
+    raw = plant(work.size, work.setting.seed + number, number)
+    result = _measured(work, raw, folder)
+    result["met"], result["missing"] = pairs(raw, folder / "run" / "walkdown.db")
+    if work.size == "ci":
+        result["missing"] = [m for m in result["missing"] if m.startswith("no device")]
+    _keep(result, folder)
+
+
+def _crowd(work: Work, folder: Path) -> None:
+    raw = proving.crowd(CROWD, base="10.78", network=0)
+    # On the link itself, so that addresses are found by ARP; each address by itself, so that
+    # those of the scanner and of the device side are not in the scope.
+    raw["zones"][0]["networks"] = [f"{device['address']}/32" for device in raw["devices"]]
+    result = _measured(work, raw, folder)
+    result["met"] = result["missing"] = []
+    _keep(result, folder)
+
+
+def _measured(work: Work, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    with ground() as place:
+        with standing(place, raw, folder) as lab:
+            seen = scan(place, lab, folder, work.setting.walkdown, leaving=True)
+        work.say(f"scanned {len(raw['devices'])} devices (exit code {seen.code}); judging")
+        judgement = judged(seen, lab)
+    return {**judgement.as_dict(), "devices": len(raw["devices"]), "code": seen.code,
+            "said": seen.said}  # fmt: skip
+
+
+def _keep(result: dict[str, Any], folder: Path) -> None:
+    """The judgement; captures and runs only where something broke."""
+    (folder / "judged.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    if not any(finding["bad"] for finding in result["promises"].values()):
+        for capture in folder.glob("*.pcap"):
+            capture.unlink()
+        shutil.rmtree(folder / "run", ignore_errors=True)
+
+
+# --- which probe met which behaviour -------------------------------------------------------------
+
+
+def title(probe: Probe) -> str:
+    service = probe.service or probe.name
+    name = probe.name if probe.name == service else f"{probe.name} on {service}"
+    return f"{name} ({probe.tier}, {probe.transport})"
+
+
+def pairs(raw: Mapping[str, Any], database: Path) -> tuple[list[str], list[str]]:
+    """
+    (pairs of probe and behaviour that happened, pairs that there have to be).
+
+    A pair has happened when the probe was asked on a device with that behaviour. Every probe of
+    the product has to meet every behaviour that the table has for its service and transport.
+    """
+    names = {str(d["address"]): str(d["name"]) for d in raw["devices"]}
+    met: set[str] = set()
+    for probe, transport, service, tier, address in _asked(database):
+        _, behaviour, _ = names[address].split("--")
+        where = "" if probe == service else f" on {service}"
+        met.add(f"{probe}{where} ({tier}, {transport}) with {behaviour}")
+    wanted: set[str] = set()
+    for probe in discovery.probes():
+        service = "ssh" if probe.name == "sshconfig" else probe.service or probe.name
+        try:
+            proving.kinds_for(service)
+        except LabError:
+            wanted.add(f"no device for {title(probe)}: the lab has to learn {service}")
+            continue
+        for behaviour in FAULTS.values():
+            if behaviour.applies(service, str(probe.transport)):
+                wanted.add(f"{title(probe)} with {behaviour.name.replace('_', '-')}")
+        wanted.add(f"{title(probe)} with normal")
+    return sorted(met), sorted(wanted)
+
+
+def _asked(database: Path) -> Iterator[tuple[str, str, str, str, str]]:
+    """(probe, transport, service, tier, address) of every question that was put."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        for (text,) in connection.execute("SELECT body FROM observations"):
+            told = json.loads(text)
+            if told["outcome"] != "withheld":
+                yield (
+                    told["probe"], told["transport"], told["protocol"], told["tier"],
+                    told["address"],
+                )  # fmt: skip
+
+
+# --- reading it ----------------------------------------------------------------------------------
+
+
+def measured(
+    finding: Finding, value: str, *, passed: bool = True, note: str = "", cases: int | None = None
+) -> Measured:
+    """A promise's result from the judge's finding. Without a case it has not been measured."""
+    cases = finding.cases if cases is None else cases
+    if not cases:
+        raise Unable("nothing was captured that this promise is about")
+    return Measured(
+        passed=passed and not finding.bad, value=value, cases=cases, bad=finding.bad,
+        faults=tuple(finding.faults[:KEPT_FAULTS]), note=note,
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""
+No write or control PDU, ever.
+
+Every PDU that was sent in the matrix is named by tshark and by a parser of the judge's own; what
+is inside TLS is opened with keys that the lab wrote down, and what is inside SSH is named by the
+lab's own ledger. A PDU that both do not know, or that they name differently, fails as a write does.
+"""
+
+from __future__ import annotations
+
+from tests.proof.matrix import measured, whole
+from tests.proof.promise import Measured, Promise, Work
+
+
+def measure(work: Work) -> Measured:
+    matrix = whole(work)
+    found = matrix.findings[1]
+    for words in matrix.unmet:
+        found.fault(words if words.startswith("no device") else f"never asked: {words}")
+    counts = found.counts
+    return measured(
+        found,
+        f"{counts['control']:.0f} write or control PDUs, {counts['unknown']:.0f} unknown among "
+        f"{found.cases:,} PDUs of {len(matrix.services)} services; {counts.get('sealed', 0):.0f} "
+        f"sealed in SSH, where the ledger names {counts['commands inside SSH']:.0f} commands",
+        note=f"{matrix.devices} devices, {len(matrix.met)} pairs of probe and behaviour; "
+        f"{counts.get('login', 0):.0f} PDUs of logins, all on devices with that tier",
+    )
+
+
+PROMISE = Promise(
+    number=1,
+    title="No write or control PDU, ever",
+    target="0 write or control PDUs; 100 % of sent PDUs classified",
+    counts={"ci": 1, "full": 1},
+    measure=measure,
+)

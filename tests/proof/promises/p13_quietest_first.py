@@ -1,0 +1,34 @@
+"""
+Quietest source first, and stop when the identity is known: what identifying a sound device takes.
+"""
+
+from __future__ import annotations
+
+from tests.proof.matrix import crowd, measured, merged, whole
+from tests.proof.promise import Measured, Promise, Work
+
+PROTOCOLS = {"modbus": 2, "enip": 2, "s7": 4}
+
+
+def measure(work: Work) -> Measured:
+    found = whole(work).findings[13]
+    merged(found, crowd(work).findings[13].as_dict())
+    seen = {name: found.most.get(f"{name} questions", 0) for name in PROTOCOLS}
+    packets = found.most.get("packets of a Modbus identification", 0)
+    missing = [name for name, most in seen.items() if not most]
+    told = ", ".join(f"{name} {most:.0f}" for name, most in seen.items())
+    return measured(
+        found,
+        f"request PDUs at most: {told}; a Modbus identification takes {packets:.0f} packets",
+        passed=not missing and 0 < packets <= 6,
+        note=f"not seen: {', '.join(missing)}" if missing else "BACnet has no probe yet",
+    )
+
+
+PROMISE = Promise(
+    number=13,
+    title="Quietest source first; stop as soon as the identity is known",
+    target="at most 2 request PDUs for Modbus and EtherNet/IP, 4 for S7; 6 packets for Modbus",
+    counts={"ci": 1, "full": 1},
+    measure=measure,
+)
