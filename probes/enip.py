@@ -268,6 +268,7 @@ PROBE = Probe(
         ),
     ),
     for_controllers=True,
+    prepare=client.prepare,
 )
 
 TCP_PROBE = Probe(
@@ -286,6 +287,7 @@ TCP_PROBE = Probe(
     ),
     needs=frozenset({"udp_silent"}),
     for_controllers=True,
+    prepare=client.prepare,
 )
 
 READ_PROBE = Probe(
@@ -311,5 +313,6 @@ READ_PROBE = Probe(
     ),
     needs=frozenset({"answered"}),
     for_controllers=True,
+    prepare=client.prepare,
     deadline_s=60.0,
 )

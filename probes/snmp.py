@@ -1100,6 +1100,7 @@ READ_PROBE = Probe(
     ),
     needs=frozenset({"answered"}),
     deadline_s=120.0,
+    prepare=client.prepare,
 )
 
 LOGIN_PROBE = Probe(

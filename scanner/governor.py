@@ -10,11 +10,12 @@ arguments, so that pacing is tested without waiting.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideScope, OutsideWindow, TierTooLow
 from scanner.model import CanaryResult, SafetyFigures, Tier
@@ -26,6 +27,20 @@ WINDOW_S = 1.05
 
 CLOSE_S = 2.0
 """An orderly close is bounded by this; no step starts that would not fit before the window ends."""
+
+CONNECT_S = 2.0
+KNOWN_CONNECT_S = 0.8
+"""On a device that has answered, a connect is one SYN: the kernel sends the next after 1 s."""
+PATIENCE_S = 2.0
+DATAGRAM_PATIENCE_S = 1.0
+CANARY_PATIENCE_S = 1.0
+"""How long a device that has answered before may leave a question without its first byte."""
+SILENT_PORTS = 2
+"""So many silent new ports in a row ask for a canary (section 6 allows three)."""
+SUSPICIOUS_S = 1.0
+"""A new question answered so much later than the device's first one asks for a canary."""
+CLOCK_SLACK_S = 1.0
+"""Wall clock and monotonic clock are corrected by less than this in a scan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +102,19 @@ class Rate:
 class Health:
     """What is known of how a device fares; decides on distress."""
 
-    silent_in_a_row: int = 0
+    silent_ports: set[int] = field(default_factory=set)
+    """New ports that were silent since the last answer."""
     answered_ports: set[int] = field(default_factory=set)
     answered_questions: set[tuple[int, str]] = field(default_factory=set)
     baseline_s: dict[tuple[int, str], float] = field(default_factory=dict)
+    suspicious_s: float = math.inf
+    """From here on a new question's first reply is suspiciously late."""
+    granted_s: float = 0.0
+    """So late a reply was found to be this device's way, by a healthy canary."""
     signs: list[str] = field(default_factory=list)
     needs_canary: str | None = None
-    paused_until: float = 0.0
+    paused: bool = False
+    """Nothing at all before the canary, not even on the connection that is open."""
     stopped: str | None = None
     canaries: list[CanaryResult] = field(default_factory=list)
 
@@ -180,8 +201,9 @@ class Reservation:
 
 class Governor:
     """
-    One per scan. `permission(zone_id, now)` is asked at every frame; its first `until` also becomes
-    a monotonic deadline, so that a wall clock set back cannot lengthen a window.
+    One per scan. `permission(zone_id, now)` is asked at every frame, at the time of the wall clock
+    and at the time that it would show if nobody had set it since the scan began: both must allow.
+    The first `until` becomes a monotonic deadline. So no clock that is set can lengthen a window.
     `in_scope(zone_id, address)` is asked before every connection.
     """
 
@@ -195,6 +217,7 @@ class Governor:
         self._permission = permission
         self._in_scope = in_scope
         self._deadlines: dict[str, float] = {}
+        self._begun = (clock.wall(), clock.monotonic())
         self._devices: dict[str, Device] = {}
         self._zones: dict[str, ZoneState] = {}
         self._halt = asyncio.Event()
@@ -254,42 +277,77 @@ class Governor:
     # --- the gates, in their order --------------------------------------------------------------
 
     def check(
-        self, device: Device, tier: Tier, worst_case_s: float, *, zone: str | None = None
+        self,
+        device: Device,
+        tier: Tier,
+        worst_case_s: float,
+        *,
+        zone: str | None = None,
+        begun: bool = False,
     ) -> None:
         """
         Raise Halted, TierTooLow, OutsideWindow or BreakerOpen unless a step may start now. `zone`
         is the endpoint's own, where a chassis has a foot in another one than its first address.
+        `begun`: the connection was made for this step, and it alone may still be said after a stop,
+        since a connection without a request is worse; never after the end of a window.
         """
         zone = zone or device.zone
         try:
-            if self.halt_reason is not None:
+            if self.halt_reason is not None and not begun:
                 raise Halted(self.halt_reason)
             if not device.tier.allows(tier):
                 raise TierTooLow(f"tier {tier} is not granted here (highest: {device.tier})")
-            self._check_window(zone, worst_case_s)
-            self._check_breaker(device, zone)
+            self._check_window(zone, 0.0 if begun else worst_case_s)
+            if not begun:
+                self._check_breaker(device, zone)
         except (Halted, TierTooLow, OutsideWindow, BreakerOpen) as refusal:
             device.figures.refusals[refusal.rule] += 1
             raise
 
     def _check_window(self, zone: str, worst_case_s: float) -> None:
-        wall, mono = self.clock.wall(), self.clock.monotonic()
-        permission = self._permission(zone, wall)
-        if not permission.allowed:
-            raise OutsideWindow(permission.reason)
-        if permission.until is None:
-            return
-        deadline = mono + (permission.until - wall).total_seconds()
-        deadline = min(self._deadlines.setdefault(zone, deadline), deadline)
-        if mono + worst_case_s + CLOSE_S > deadline:
-            ends = permission.until.isoformat(timespec="minutes")
-            raise OutsideWindow(f"the window ends at {ends}; this step might not end before it")
+        mono = self.clock.monotonic()
+        for moment in self._moments(mono):
+            permission = self._permission(zone, moment)
+            if not permission.allowed:
+                raise OutsideWindow(permission.reason)
+            if permission.until is None:
+                continue
+            deadline = mono + (permission.until - moment).total_seconds()
+            deadline = min(self._deadlines.setdefault(zone, deadline), deadline)
+            self._deadlines[zone] = deadline
+            if mono + worst_case_s + CLOSE_S > deadline:
+                ends = permission.until.isoformat(timespec="minutes")
+                raise OutsideWindow(f"the window ends at {ends}; this step might not end before it")
+
+    def _moments(self, mono: float) -> tuple[datetime, ...]:
+        """What the clock on the wall says, and what it would say had nobody set it meanwhile."""
+        wall = self.clock.wall()
+        then, mono_then = self._begun
+        steady = then + timedelta(seconds=mono - mono_then)
+        if abs((wall - steady).total_seconds()) < CLOCK_SLACK_S:
+            return (wall,)
+        return (wall, steady)
+
+    def window_left(self, zone: str) -> float:
+        """Seconds until everything in this zone must be closed, as asked for last."""
+        deadline = self._deadlines.get(zone)
+        return math.inf if deadline is None else deadline - CLOSE_S - self.clock.monotonic()
 
     def _check_breaker(self, device: Device, zone: str) -> None:
         if stopped := self._zones[zone].stopped or self._zones[device.zone].stopped:
             raise BreakerOpen(stopped)
         if device.health.stopped:
             raise BreakerOpen(device.health.stopped)
+
+    def check_pause(self, device: Device, *, connecting: bool) -> None:
+        """
+        Raise BreakerOpen: a device that waits for its canary gets no other connection, and where it
+        fell silent or became suspiciously slow, no other request either.
+        """
+        cause = device.health.needs_canary
+        if cause and (connecting or device.health.paused):
+            device.figures.refusals[BreakerOpen.rule] += 1
+            raise BreakerOpen(f"paused after a sign of distress: {cause}")
 
     def check_scope(self, device: Device, zone: str, address: str) -> None:
         """Raise OutsideScope: the plan says whom to ask, and the door looks once more."""
@@ -330,13 +388,21 @@ class Governor:
         device.next_connection_at = self.clock.monotonic() + device.limits.connection_interval_s
 
     async def reserve(
-        self, device: Device, packets: int, *, closing: bool = False, zone: str | None = None
+        self,
+        device: Device,
+        packets: int,
+        *,
+        closing: bool = False,
+        then: int = 0,
+        zone: str | None = None,
     ) -> Reservation:
         """
         Wait until `packets` more fit under the caps of device and zone, and set them aside. `zone`
-        as in `check`. A close is never refused: silence must be reachable from everywhere.
+        as in `check`. `closing`: a halt does not end the wait and no budget refuses it, for silence
+        must be reachable from everywhere. `then` more must fit in the budget: those of the request
+        for which a connection is made.
         """
-        if not closing and device.figures.packets + packets > device.budget:
+        if not closing and device.figures.packets + packets + then > device.budget:
             device.figures.refusals[BudgetSpent.rule] += 1
             raise BudgetSpent(f"the plan granted {device.budget} packets to {device.address}")
         place = self._zones[zone or device.zone]
@@ -381,55 +447,164 @@ class Governor:
         f.bytes_out += bytes_out
         f.bytes_in += bytes_in
 
+    def has_answered(self, device: Device) -> bool:
+        return bool(device.health.answered_ports)
+
+    def connect_s(self, device: Device) -> float:
+        """How long a connect may take: where the way is known, one SYN tells."""
+        known = self.has_answered(device) and not _is_lab(device)
+        return KNOWN_CONNECT_S if known else CONNECT_S
+
+    def patience_s(
+        self, device: Device, deadline_s: float, *, datagram: bool, canary: bool, exempt: bool
+    ) -> float:
+        """
+        How long to wait for the first byte of a reply; at most `deadline_s`. A device that has
+        answered and now says nothing may be in distress, so that waiting is not for us to prolong.
+        """
+        if exempt or _is_lab(device) or not self.has_answered(device):
+            return deadline_s
+        if canary:
+            return min(deadline_s, CANARY_PATIENCE_S)
+        return min(deadline_s, DATAGRAM_PATIENCE_S if datagram else PATIENCE_S)
+
+    def note_connected(self, device: Device, port: int, round_trip_s: float | None) -> None:
+        """A SYN was answered; by the kernel's own clock, so that our own delays do not count."""
+        if round_trip_s is None or _is_lab(device):
+            return
+        baseline = device.health.baseline_s.setdefault((0, "connect"), round_trip_s)
+        if _is_slow(round_trip_s, baseline):
+            what = f"port {port}: connected in {round_trip_s:.2f} s after {baseline:.2f} s"
+            self._sign(device, what)
+
+    def note_alive(self, device: Device, port: int) -> None:
+        """Bytes came from this port."""
+        device.health.answered_ports.add(port)
+        device.health.silent_ports.clear()
+
     def note_answer(
         self, device: Device, port: int, question: str, latency_s: float, *, exempt: bool
     ) -> None:
         """
         A reply came. Slower than max(5 x baseline, baseline + 200 ms) is a sign of distress; the
-        baseline is the first reply to that question. Login exchanges are exempt.
+        baseline is the first reply to that question. A first reply that is much later than the
+        device's first one asks for a canary. Login exchanges are exempt.
         """
+        self.note_alive(device, port)
         health = device.health
-        health.answered_ports.add(port)
-        health.silent_in_a_row = 0
         health.answered_questions.add((port, question))
-        if exempt:
+        if exempt or _is_lab(device):
             return
-        baseline = health.baseline_s.setdefault((port, question), latency_s)
-        if latency_s > max(5 * baseline, baseline + 0.2):
+        if (port, question) not in health.baseline_s:
+            if not self.note_new(device, port, question, latency_s):
+                health.baseline_s[port, question] = latency_s
+            return
+        baseline = health.baseline_s[port, question]
+        if _is_slow(latency_s, baseline):
             what = f"port {port}, {question}: answered in {latency_s:.2f} s after {baseline:.2f} s"
             self._sign(device, what)
 
-    def note_silence(self, device: Device, port: int, question: str) -> None:
+    def note_new(self, device: Device, port: int, question: str, latency_s: float) -> bool:
+        """
+        The first reply to a question: whether it is suspiciously late, beside what the same port or
+        else the device itself told first. A fragile device may be slow at another port.
+        """
+        health = device.health
+        if _is_lab(device):
+            return False
+        told = [known for (one, _), known in health.baseline_s.items() if one == port]
+        fastest = min(told, default=None)
+        if fastest is not None:
+            late = latency_s > max(5 * fastest, fastest + SUSPICIOUS_S, health.granted_s)
+        else:
+            late = latency_s > max(health.suspicious_s, health.granted_s) and not _is_fragile(
+                device
+            )
+        if health.suspicious_s == math.inf:
+            health.suspicious_s = max(5 * latency_s, latency_s + SUSPICIOUS_S)
+        if late:
+            health.granted_s = 2 * latency_s
+            self._ask_canary(device, f"port {port}, {question}: took {latency_s:.2f} s")
+        return late
+
+    def note_silence(
+        self,
+        device: Device,
+        port: int,
+        question: str,
+        *,
+        datagram: bool = False,
+        deep: bool = False,
+    ) -> None:
         """
         No answer. Nothing on an address that never answered, and nothing where a port that answers
         leaves a new question (another unit id, version or community) unanswered. A silence of a
-        question answered before, or the third silent new port in a row, asks for a canary.
+        question answered before, or SILENT_PORTS new ports in a row, asks for a canary; so does
+        one in the read tier (`deep`) at a port that answered when it was identified. A fragile
+        device is left alone at once; only a datagram that was never answered may mean nobody.
         """
         health = device.health
         if not health.answered_ports:
             return
-        if (port, question) in health.answered_questions:
-            health.needs_canary = f"port {port}, {question}: fell silent"
+        if (port, question) in health.answered_questions or (
+            deep and port in health.answered_ports
+        ):
+            self._ask_canary(device, f"port {port}, {question}: fell silent")
             return
         if port in health.answered_ports:
             return
-        health.silent_in_a_row += 1
-        if health.silent_in_a_row >= 3:
-            health.silent_in_a_row = 0
-            health.needs_canary = "three silent ports in a row"
+        health.silent_ports.add(port)
+        if len(health.silent_ports) >= SILENT_PORTS:
+            self._ask_canary(device, f"{SILENT_PORTS} silent ports in a row")
+        elif _is_fragile(device) and not datagram:
+            self._ask_canary(device, f"port {port}, {question}: silent")
+
+    def note_refused(self, device: Device, port: int) -> None:
+        """A refused connect counts for nothing, unless that port has answered before."""
+        if port in device.health.answered_ports:
+            self._ask_canary(device, f"port {port}: refuses what it took before")
 
     def note_reset(self, device: Device, port: int, question: str) -> None:
         """The device reset a connection in mid-exchange."""
         self._sign(device, f"port {port}, {question}: reset in mid-exchange")
 
+    def note_dead(self, device: Device, port: int, question: str) -> None:
+        """The device took our connection and then acknowledged nothing any more."""
+        self._sign(device, f"port {port}, {question}: nothing is acknowledged any more", stop=True)
+
+    def note_hung(self, device: Device, port: int, question: str) -> None:
+        """
+        An open connection was neither answered nor closed. A second one beside it would take a
+        second seat, so there is no canary; on a device that never answered it counts for nothing.
+        """
+        if self.has_answered(device):
+            self.leave(device, f"port {port}, {question}: neither answered nor closed")
+
+    def leave(self, device: Device, what: str) -> None:
+        """Nothing more is asked of this device; its zone goes on."""
+        device.health.stopped = device.health.stopped or f"left alone: {what}"
+        device.health.needs_canary = None
+
     def note_canary(self, device: Device, healthy: bool, note: str) -> None:
         health = device.health
         health.needs_canary = None
+        health.paused = False
+        health.silent_ports.clear()
         health.canaries.append(
             CanaryResult(address=device.address, at=self.clock.wall(), healthy=healthy, note=note)
         )
         if not healthy:
             self._sign(device, f"canary failed: {note}", stop=True)
+
+    def _ask_canary(self, device: Device, what: str) -> None:
+        """A fragile device is not asked again to find out: it is left alone."""
+        if device.health.stopped:
+            return
+        if _is_fragile(device):
+            self.leave(device, what)
+        else:
+            device.health.needs_canary = what
+            device.health.paused = True
 
     def _sign(self, device: Device, what: str, *, stop: bool = False) -> None:
         """First sign: a canary decides. Second sign or failed canary: leave the device alone."""
@@ -437,8 +612,8 @@ class Governor:
         health.signs.append(what)
         now = self.clock.monotonic()
         zone = self._zones[device.zone]
-        if stop or len(health.signs) >= 2:
-            health.stopped = f"left alone after a sign of distress: {what}"
+        if stop or len(health.signs) >= 2 or _is_fragile(device):
+            health.stopped = health.stopped or f"left alone after a sign of distress: {what}"
             health.needs_canary = None
         else:
             health.needs_canary = what
@@ -449,3 +624,16 @@ class Governor:
             zone.stopped = (
                 f"zone {device.zone} stopped: two devices showed signs of distress within 60 s"
             )
+
+
+def _is_slow(latency_s: float, baseline_s: float) -> bool:
+    return latency_s > max(5 * baseline_s, baseline_s + 0.2)
+
+
+def _is_fragile(device: Device) -> bool:
+    return device.limits.name == "fragile"
+
+
+def _is_lab(device: Device) -> bool:
+    """Emulators on this machine: how fast they are says how busy it is."""
+    return device.limits.name == "lab"

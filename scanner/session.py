@@ -9,10 +9,11 @@ frame leaves. See docs/architecture.md and docs/decisions/0003-governor-rings.md
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,6 +53,20 @@ T = TypeVar("T")
 
 READ_LIMIT = 256 * 1024
 DUPLEX_LIMIT = 4 * 1024 * 1024
+REQUEST_S = 5.0
+"""No request, handshake or wait of a library for an answer takes longer."""
+IDENTIFY_S = 15.0
+DEEP_S = 120.0
+"""What one session may take, whatever its probe asks for: to identify, and beyond."""
+HALTED_REPLY_S = 0.4
+"""After a halt, how long the one request of a connection just made waits for its reply."""
+OVERTIME_S = 0.5
+"""Until a probe that does not see its own deadline is ended."""
+CHEAP_FLIGHTS = 2
+"""
+The first answers of an SSH server (its name, its lists) are comparable with those of the identify
+tier; the later ones cost it arithmetic that takes an old device seconds.
+"""
 WINDOW_WATCH_S = 0.5
 CLEAR_EVIDENCE = 8 * 1024
 """How much of an encrypted conversation's beginning is kept as bytes."""
@@ -146,6 +161,12 @@ def _version(name: str) -> ssl.TLSVersion:
     return ssl.TLSVersion[name.replace(".", "_")]
 
 
+class CanaryAnswered(Withheld):
+    """The canary has its answer: nothing more needs to be said."""
+
+    rule = "canary"
+
+
 class GovernedSession:
     """Implements spec.Session. Made by the engine; `finish` must be awaited at the end."""
 
@@ -160,7 +181,19 @@ class GovernedSession:
         grant: Grant,
         question: str,
         executor: Executor,
+        canary: bool = False,
+        at_most_s: float = math.inf,
     ) -> None:
+        """
+        `question` is its key, "" for a canary, which is over (CanaryAnswered) with its first
+        answer. `at_most_s` is what its device has left of its time.
+        """
+        self._canary = canary
+        self._answers = 0
+        self._begun = False
+        """Whether the connection was made for the step under way, which is not said yet."""
+        self._quiet: str | None = None
+        """The question of this connection that brought no byte."""
         self._probe = probe
         self._target = target
         self._device = device
@@ -176,10 +209,16 @@ class GovernedSession:
         self._tls_out = ssl.MemoryBIO()
         self._leftover = b""
         self._connections = 0
+        self._silence: Silent | None = None
+        """What this connection left unanswered: then there is no TLS goodbye."""
         self._open = ExitStack()
         self._slot_held = False
         self._streams: list[socket.socket] = []
-        self._deadline = governor.clock.monotonic() + probe.deadline_s
+        self._asked_at: float | None = None
+        """Since when a library waits for the device; None while the device waits for it."""
+        longest = IDENTIFY_S if probe.tier is Tier.IDENTIFY else DEEP_S
+        self._time_s = min(probe.deadline_s, longest, max(at_most_s, 0.0))
+        self._deadline = governor.clock.monotonic() + self._time_s
         self._waited_before = device.waited_s
         self._worst_s = 0.0
         self._secrets: set[bytes] = set()
@@ -237,8 +276,33 @@ class GovernedSession:
         self._worst_s = worst_case_s
         self._may_go()
 
-    def _may_go(self) -> None:
-        self._governor.check(self._device, self.tier, self._worst_s, zone=self._target.zone)
+    def _may_go(self, begun: bool = False) -> None:
+        self._governor.check(
+            self._device, self.tier, self._worst_s, zone=self._target.zone, begun=begun
+        )
+
+    async def in_time(self, work: Awaitable[T]) -> T:
+        """
+        Carry out a probe's run on this session, and end it when its time is over also where it
+        waits for something else than this session (a library, a process). Raises Silent then.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                left = self._left() + OVERTIME_S
+                if left <= 0:
+                    raise Silent(self._too_long())
+                await asyncio.wait({task}, timeout=left)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.exception()
+
+    def _too_long(self) -> str:
+        return f"the whole conversation took longer than {self._time_s:.0f} s"
 
     # --- the sending verb -----------------------------------------------------------------------
 
@@ -256,13 +320,19 @@ class GovernedSession:
         if request is not None:
             self._judge(request)
             self._secrets |= {request[start:end] for start, end in secrets if start < end}
+        if self._canary:
+            self._be_brief(label)
+        else:
+            self._governor.check_pause(self._device, connecting=False)
+        self._no_second_knock()
+        self._begun = False
         deadline_s = self._bounded(deadline_s)
-        self._check(deadline_s)
+        self._check(self._with_connect(deadline_s))
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
             if self._wire is None:
-                await self._connect()
-                self._check(deadline_s)
+                await self._connect(label)
+                deadline_s = self._go_on(deadline_s, says_something=request is not None)
             if request is not None:
                 await self._send(request)
             if framer is None:
@@ -272,11 +342,52 @@ class GovernedSession:
             )
             return record.reply
 
+    def _be_brief(self, label: str) -> None:
+        """
+        A canary is one question, and one that this device has answered: what else its probe asks
+        is not sent. Raises CanaryAnswered when it has its answer, Silent when it got none.
+        """
+        if self._answers:
+            raise CanaryAnswered("the device answers")
+        if self._silence is not None:
+            raise self._silence
+        asked = self._device.health.answered_questions
+        port = self._target.port
+        if (port, label) not in asked and any(one == port for one, _ in asked):
+            raise Silent("it did not answer this before")
+
+    def _no_second_knock(self) -> None:
+        """A probe that goes on to its next question after a silent connect: nobody is there."""
+        spent = self._connections >= self._probe.connections
+        if self._wire is None and spent and not self.connected and self._silence is not None:
+            raise Silent(str(self._silence))
+
+    def _with_connect(self, deadline_s: float) -> float:
+        """The worst case of a step, with the connection that is made for it."""
+        if self._wire is not None or self._target.transport is not Transport.TCP:
+            return deadline_s
+        return deadline_s + self._governor.connect_s(self._device)
+
+    def _go_on(self, deadline_s: float, *, says_something: bool) -> float:
+        """
+        The gates once more when a connection has been made, and what is left of the deadline. A
+        connection is not left without the request that it was made for: where a halt came
+        meanwhile, or most of the window was spent waiting for our turn, it is still sent and
+        waits as long as there is time.
+        """
+        self._worst_s = deadline_s
+        if self._target.transport is not Transport.TCP or not says_something:
+            self._may_go()
+            return deadline_s
+        self._begun = True
+        self._may_go(begun=True)
+        return min(deadline_s, max(self._governor.window_left(self._target.zone), 0.0))
+
     def _bounded(self, deadline_s: float) -> float:
         left = self._left()
         if left <= 0:
-            raise Silent(f"the whole conversation took longer than {self._probe.deadline_s:g} s")
-        return min(deadline_s, left)
+            raise Silent(self._too_long())
+        return min(deadline_s, REQUEST_S, left)
 
     def _judge(self, request: bytes) -> None:
         if self._guard is None:
@@ -318,8 +429,8 @@ class GovernedSession:
             yield record
         except BaseException as error:
             outcome, reason = outcome_of(error), _words(error)
-            if isinstance(error, Silent) and self._wire is not None:
-                self._wire.peer_dead = True
+            if isinstance(error, Silent):
+                self._silence = error
             raise
         finally:
             after_out, after_in = self._counts()
@@ -345,25 +456,59 @@ class GovernedSession:
     def _counts(self) -> tuple[int, int]:
         return (self._wire.bytes_out, self._wire.bytes_in) if self._wire else (0, 0)
 
-    async def _connect(self) -> None:
+    async def _connect(self, label: str) -> None:
         if self._connections >= self._probe.connections:
             raise ToolBug(f"probe {self._probe.name} wants more connections than it declared")
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
+        if not self._canary:
+            self._governor.check_pause(self._device, connecting=True)
         self._connections += 1
+        self._silence, self._quiet = None, None
         wire = Wire(self._target, self._device, self._governor, self._may_go)
+        port = self._target.port
         try:
             with ExitStack() as stack:
                 if self._target.transport is Transport.TCP:
                     stack.enter_context(self._governor.connection(self._device))
-                await wire.connect()
+                await wire.connect(self._governor.connect_s(self._device))
                 if self._target.transport is Transport.TCP:
                     self._device.figures.connections += 1
                     self.connected = True
+                    self._governor.note_connected(self._device, port, wire.round_trip_s)
                 self._open = stack.pop_all()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Silent):
+                self._note_silence(label)
+            elif isinstance(error, Refused):
+                self._governor.note_refused(self._device, port)
             await wire.close()
             raise
         self._wire = wire
+
+    def _note_silence(self, label: str) -> None:
+        """What a silence means, unless it is a canary's own: its failure is told by the engine."""
+        if self._canary:
+            return
+        wire, port = self._wire, self._target.port
+        datagram = self._target.transport is Transport.UDP
+        if datagram and self.tier is Tier.LOGIN:
+            return  # it is how an agent refuses a community
+        if wire is not None and wire.peer_dead:
+            self._governor.note_dead(self._device, port, label)
+            return
+        if wire is not None and wire.bytes_in == 0:
+            self._quiet = label
+        deep = self.tier is Tier.READ
+        self._governor.note_silence(self._device, port, label, datagram=datagram, deep=deep)
+
+    def _patience(self, deadline_s: float) -> float:
+        return self._governor.patience_s(
+            self._device,
+            deadline_s,
+            datagram=self._target.transport is Transport.UDP,
+            canary=self._canary,
+            exempt=self.tier is Tier.LOGIN,
+        )
 
     async def _send(self, data: bytes) -> None:
         assert self._wire is not None  # noqa: S101 - set by _connect
@@ -387,7 +532,9 @@ class GovernedSession:
         started = clock()
         end = started + deadline_s
         datagram = self._target.transport is Transport.UDP
-        resend_at = started + deadline_s / 2 if datagram and request is not None else None
+        patience_s = self._patience(deadline_s)
+        resend_at = started + patience_s / 2 if datagram and request is not None else None
+        heard_before = self._heard()
         received, self._leftover = self._leftover, b""
         while True:
             if received and (length := framer(received)) is not None:
@@ -396,29 +543,36 @@ class GovernedSession:
                     self._leftover = received[length:]
                 return received[:length]
             record.reply = received[:max_reply]
+            quiet = self._heard() == heard_before
+            last = min(end, started + patience_s) if quiet else end
             try:
-                wait_until = min(end, resend_at) if resend_at else end
-                data = await self._receive(wait_until - clock())
+                data = await self._receive((resend_at or last) - clock())
             except Silent:
-                if resend_at and clock() < end and not received:
+                if resend_at and clock() < last and not received:
                     resend_at = None
                     assert request is not None  # noqa: S101 - resend_at implies it
                     self._settle()
                     paused = clock()
                     await self._send(request)  # the one retry, for a lost datagram
+                    started += clock() - paused
                     end += clock() - paused
                     continue
+                if quiet and self._heard() != heard_before and clock() < end:
+                    continue  # something came, if less than a TLS record
                 if received and whatever_came:
                     self._answered(label, started, record)
                     return received
                 if not received:
-                    self._governor.note_silence(self._device, self._target.port, label)
+                    self._note_silence(label)
                 raise
             except Reset:
                 self._governor.note_reset(self._device, self._target.port, label)
                 raise
+            except Refused:  # of a datagram
+                self._governor.note_refused(self._device, self._target.port)
+                raise
             if record.first_byte_at is None:
-                record.first_byte_at = clock()
+                record.first_byte_at = max(clock() - self._wire_age(), started)
             if not data:
                 if received and whatever_came:
                     self._answered(label, started, record)
@@ -433,9 +587,18 @@ class GovernedSession:
             if datagram and framer(received) is None and not whatever_came:
                 received = b""  # not the reply to our question: wait for the one that is
 
+    def _wire_age(self) -> float:
+        """How long the kernel had kept what was just received: our own delay, not the device's."""
+        return self._wire.heard_ago_s() if self._wire is not None else 0.0
+
+    def _heard(self) -> int:
+        return self._wire.bytes_in if self._wire is not None else 0
+
     def _answered(self, label: str, started: float, record: _Record) -> None:
+        self._answers += 1
+        self._begun = False
         first = record.first_byte_at or self._governor.clock.monotonic()
-        exempt = self.tier is Tier.LOGIN or self._device.limits.name == "lab"
+        exempt = self.tier is Tier.LOGIN
         self._governor.note_answer(
             self._device, self._target.port, label, first - started, exempt=exempt
         )
@@ -447,14 +610,16 @@ class GovernedSession:
 
     async def _receive(self, timeout_s: float) -> bytes:
         assert self._wire is not None  # noqa: S101 - set by _connect
+        after_halt_s = HALTED_REPLY_S if self._begun else 0.0
         if self._tls is None:
-            return await self._wire.receive(timeout_s)
+            return await self._wire.receive(timeout_s, after_halt_s=after_halt_s)
         end = self._governor.clock.monotonic() + timeout_s
         while True:
             try:
                 return self._tls.read(65536)
             except ssl.SSLWantReadError:
-                data = await self._wire.receive(end - self._governor.clock.monotonic())
+                left = end - self._governor.clock.monotonic()
+                data = await self._wire.receive(left, after_halt_s=after_halt_s)
                 if not data:
                     return b""
                 self._tls_in.write(data)
@@ -468,16 +633,19 @@ class GovernedSession:
     async def start_tls(self, *, minimum: str | None = None, maximum: str | None = None) -> TlsInfo:
         if self._wire is not None:
             raise ToolBug("start_tls comes before the first exchange of a connection")
-        deadline_s = self._bounded(5.0)
-        self._check(deadline_s)
+        if self._canary:
+            self._be_brief("TLS handshake")
+        self._no_second_knock()
+        deadline_s = self._bounded(REQUEST_S)
+        self._check(self._with_connect(deadline_s))
         await self._take_slot()
         self._tls_in, self._tls_out = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = tls_context(minimum, maximum).wrap_bio(self._tls_in, self._tls_out)
         with_hello = self._handshake_step(tls)
         label = "TLS handshake" + (f" up to {maximum}" if maximum else "")
         async with self._intent(label, with_hello) as record:
-            await self._connect()
-            self._check(deadline_s)
+            await self._connect(label)
+            deadline_s = self._go_on(deadline_s, says_something=True)
             await self._handshake(tls, with_hello, deadline_s, record)
             self._tls = tls
         cipher = tls.cipher()
@@ -504,6 +672,7 @@ class GovernedSession:
         clock = self._governor.clock.monotonic
         started = clock()
         label = "TLS handshake"
+        patience_s = self._patience(deadline_s)
         while True:
             if data:
                 self._judge_records(data)
@@ -511,17 +680,19 @@ class GovernedSession:
             if tls.version() is not None and _is_done(tls):
                 self._answered(label, started, record)
                 return
+            left = started + (deadline_s if record.reply else patience_s) - clock()
+            after_halt_s = HALTED_REPLY_S if self._begun and not record.reply else 0.0
             try:
-                received = await self._wire.receive(started + deadline_s - clock())
+                received = await self._wire.receive(left, after_halt_s=after_halt_s)
             except Silent:
-                self._governor.note_silence(self._device, self._target.port, label)
+                self._note_silence(label)
                 raise
             except Reset as error:
                 if record.reply:
                     self._governor.note_reset(self._device, self._target.port, label)
                 raise BadReply("the device reset the connection in the handshake") from error
             if record.first_byte_at is None:
-                record.first_byte_at = clock()
+                record.first_byte_at = max(clock() - self._wire_age(), started)
             if not received:
                 raise BadReply("the device closed the connection in the handshake")
             record.reply = (record.reply + received)[:CLEAR_EVIDENCE]
@@ -546,15 +717,29 @@ class GovernedSession:
         tls, self._tls = self._tls, None
         self._guard = None
         self._leftover = b""
+        self._begun = False
         if wire is None:
             return
+        judged = wire.peer_dead
         try:
-            speaks = wire.connected and not wire.peer_dead and not self._governor.halted
+            speaks = wire.connected and self._silence is None and not self._governor.halted
             if tls is not None and speaks:
                 await self._tls_goodbye(tls, wire)
             await wire.close()
         finally:
             self._open.close()
+        if not self._governor.halted and not judged:
+            self._judge_end(wire)
+
+    def _judge_end(self, wire: Wire) -> None:
+        """A connection's end tells as much as an answer: who is alive acknowledges it."""
+        if self._target.transport is not Transport.TCP:
+            return
+        port = self._target.port
+        if wire.peer_dead:
+            self._governor.note_dead(self._device, port, "the end of a connection")
+        elif self._quiet is not None and not wire.peer_closed:
+            self._governor.note_hung(self._device, port, self._quiet)
 
     async def _tls_goodbye(self, tls: ssl.SSLObject, wire: Wire) -> None:
         with suppress(ssl.SSLError, ValueError):
@@ -563,7 +748,7 @@ class GovernedSession:
             try:
                 await wire.send(notify, closing=True)
             except WalkdownError:
-                wire.peer_dead = True
+                return  # the close that follows finds out how the peer is
 
     async def finish(self) -> None:
         """Close, and give the slot back. Always awaited by the engine."""
@@ -585,17 +770,22 @@ class GovernedSession:
     @asynccontextmanager
     async def duplex(self) -> AsyncIterator[socket.socket]:
         # A login that a window's end cuts short helps nobody: it must fit as a whole.
-        self._check(self._bounded(self._probe.deadline_s))
+        whole_s = self._left()
+        if whole_s <= 0:
+            raise Silent(self._too_long())
+        self._check(self._with_connect(whole_s))
         await self._take_slot()
         guard = self._guard = open_guard(self._probe.protocol)
         problem: list[BaseException] = []
-        async with self._intent(f"{self._probe.protocol} connection", b"") as record:
-            await self._connect()
-            self._check(0.0)
+        label = f"{self._probe.protocol} connection"
+        async with self._intent(label, b"") as record:
+            await self._connect(label)
+            self._go_on(0.0, says_something=True)
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 ours.setblocking(False)
                 self._streams = [ours, theirs]
+                self._asked_at = None
                 pumps = asyncio.ensure_future(self._pump(ours, guard, record, problem))
                 try:
                     yield theirs
@@ -626,6 +816,8 @@ class GovernedSession:
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._governor.halted and self._wire is not None and not self._wire.bytes_out:
+                await asyncio.wait(tasks[:1], timeout=HALTED_REPLY_S)  # it says its first words
         finally:
             for task in tasks:
                 task.cancel()
@@ -648,10 +840,14 @@ class GovernedSession:
                 if reason := guard.judge(frame, self.tier):
                     self._device.figures.refusals[GuardRefused.rule] += 1
                     raise GuardRefused(f"{self._probe.protocol}: {reason}")
-                self._check(0.0)
                 assert self._wire is not None  # noqa: S101 - open while the pumps run
+                self._worst_s = 0.0
+                self._may_go(begun=self._wire.bytes_out == 0)
                 self._wire.settle()
                 await self._wire.send(frame)
+                self._asked_at = self._asked_at or self._governor.clock.monotonic()
+                if self._governor.halted:
+                    raise Halted(self._governor.halt_reason or "halted")
 
     async def _watch_window(self) -> None:
         """A session in which nothing is sent for a while must not outlast its window."""
@@ -661,17 +857,33 @@ class GovernedSession:
 
     async def _inward(self, ours: socket.socket, record: _Record) -> None:
         loop = asyncio.get_running_loop()
-        carried = 0
+        clock = self._governor.clock.monotonic
+        label = f"{self._probe.protocol} connection"
+        carried = flights = 0
+        began = clock()
         while True:
             assert self._wire is not None  # noqa: S101 - open while the pumps run
+            asked_at = self._asked_at
+            end = clock() + REQUEST_S if asked_at is None else asked_at + REQUEST_S
             try:
-                data = await self._wire.receive(self._left())
+                data = await self._wire.receive(min(self._left(), end - clock()))
+            except Silent:
+                if self._left() > 0 and asked_at is None and not self._wire.peer_dead:
+                    continue  # it is not the device's turn, or has just become it
+                self._note_silence(label)
+                raise
             except Reset:
-                label = f"{self._probe.protocol} connection"
                 self._governor.note_reset(self._device, self._target.port, label)
                 raise
             if not data:
                 return
+            flights += 1
+            if flights <= CHEAP_FLIGHTS and self.tier is not Tier.LOGIN:
+                took = clock() - self._wire.heard_ago_s() - (asked_at or began)
+                self._governor.note_new(self._device, self._target.port, label, took)
+                self._governor.check_pause(self._device, connecting=False)
+            self._asked_at = None
+            self._governor.note_alive(self._device, self._target.port)
             carried += len(data)
             if carried > DUPLEX_LIMIT:
                 raise BadReply("the device sent more than a session may bring")

@@ -312,6 +312,11 @@ class Probe:
     for_controllers: bool = False
     deadline_s: float = 15.0
     service: str = ""
+    prepare: Callable[[], object] = lambda: None
+    """
+    Called once before the first packet of a scan that has this probe in its plan: to load what is
+    large, so that no other conversation waits for it.
+    """
 
 
 # --- checks ------------------------------------------------------------------------------------

@@ -12,27 +12,29 @@ import asyncio
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
 from scanner import tripwire
 from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError
-from scanner.governor import Device, Governor, Reservation
+from scanner.governor import CONNECT_S, Device, Governor, Reservation
 from scanner.model import Target, Transport
 
 T = TypeVar("T")
 
-CONNECT_S = 2.0
 USER_TIMEOUT_MS = 2000
 RECEIVE_WINDOW = 8 * 1024
 DRAIN_S = 1.5
 HALTED_USER_TIMEOUT_MS = 700
 HALTED_DRAIN_S = 0.7
+HALTED_CONNECT_S = 0.4
 """After a halt: the last packet, retransmissions included, leaves within 2 s."""
+GIVEN_UP_S = 0.5
+"""How long the kernel may take to give a dead peer up before we do."""
 
-SYN_PACKETS = 2
-"""A connect that is given up after 2 s sends two SYNs (1 s apart)."""
 SEGMENT_PACKETS = 3
 """One segment and the retransmissions that fit into a second (200 ms, 600 ms)."""
 MIN_SEGMENT = 536
@@ -41,6 +43,8 @@ MIN_SEGMENT = 536
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
+_TIMESTAMP = 35 if sys.platform == "linux" and struct.calcsize("l") == 8 else None
+"""SO_TIMESTAMPNS, which Python's socket module does not name."""
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 
 
@@ -71,12 +75,17 @@ class Wire:
     """
     One connected socket of ours (TCP or UDP) and its count of packets.
 
-    `may_go` is asked when a packet's turn has come, immediately before it leaves: waiting for that
-    turn may have taken the rest of a window. It raises what forbids the packet.
+    `may_go(begun)` is asked when a packet's turn has come, immediately before it leaves: waiting
+    for that turn may have taken the rest of a window. It raises what forbids the packet. `begun` is
+    True for the first frame of a connection, which a halt does not keep back.
     """
 
     def __init__(
-        self, target: Target, device: Device, governor: Governor, may_go: Callable[[], None]
+        self,
+        target: Target,
+        device: Device,
+        governor: Governor,
+        may_go: Callable[[bool], None],
     ) -> None:
         self._target = target
         self._device = device
@@ -88,8 +97,16 @@ class Wire:
         kind = socket.SOCK_STREAM if self._stream else socket.SOCK_DGRAM
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
+        if not self._stream and _TIMESTAMP is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+        self._datagram_age_s = 0.0
         self.connected = False
         self.peer_dead = False
+        """Judged dead: nothing of ours was acknowledged. Nothing more is sent to it."""
+        self.peer_closed = False
+        """Whether the peer ended its side; known when `close` has returned."""
+        self.round_trip_s: float | None = None
+        """From SYN to its answer, as the kernel measured it; None when it had to send two."""
         self.bytes_out = 0
         self.bytes_in = 0
         self._unanswered = 0
@@ -113,34 +130,44 @@ class Wire:
         data_segments = struct.unpack_from("=I", info, 156)[0]
         return int(retransmitted), int(data_segments)
 
-    def _is_unacknowledged(self) -> bool:
-        """Whether a segment of ours is under way and not acknowledged (tcpi_unacked)."""
+    def _is_unacknowledged(self, *, repeated: bool = False) -> bool:
+        """
+        Whether a segment of ours is under way and not acknowledged (tcpi_unacked); `repeated`: and
+        was retransmitted in vain already (tcpi_retransmits).
+        """
         if _TCP_INFO is None:
             return False
         try:
             info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 192)
         except OSError:
             return False
-        return len(info) >= 28 and struct.unpack_from("=I", info, 24)[0] > 0
+        if len(info) < 28 or (repeated and not info[2]):
+            return False
+        return bool(struct.unpack_from("=I", info, 24)[0])
 
     # --- connect --------------------------------------------------------------------------------
 
-    async def connect(self) -> None:
-        """Raises Refused, Silent, Unreachable, Halted, BudgetSpent."""
+    async def connect(self, timeout_s: float = CONNECT_S) -> None:
+        """
+        Raises Refused, Silent, Unreachable, Halted, BudgetSpent. A halt after the SYN has left
+        still lets a live peer's answer come, so that the request can go with it.
+        """
         if self._stream:
             self._set_options()
             await self._governor.may_connect(self._device)
-            reservation = await self._reserve(SYN_PACKETS)
+            syns = 1 + int(timeout_s)  # the kernel sends them a second apart
+            reservation = await self._reserve(syns, then=SEGMENT_PACKETS)
             self._governor.note_connect(self._device)
             started = self._governor.clock.monotonic()
             used = 1
             try:
-                await self._connect(CONNECT_S)
+                await self._connect(timeout_s)
                 self._accounted = self._tcp_info()
                 used += self._accounted[0] if self._accounted else 0
+                self.round_trip_s = self._round_trip() if used == 1 else None
                 self._governor.note_connect(self._device)  # however late the SYN had left
             except (Silent, Halted):
-                used = min(SYN_PACKETS, 1 + int(self._governor.clock.monotonic() - started))
+                used = min(syns, 1 + int(self._governor.clock.monotonic() - started))
                 raise
             except WireError:
                 self._governor.note_connect(self._device)
@@ -148,21 +175,30 @@ class Wire:
             finally:
                 reservation.settle(used, self._governor.clock.monotonic())
         else:
-            await self._connect(CONNECT_S)  # sends nothing
+            await self._connect(timeout_s)  # sends nothing
         self.connected = True
 
-    async def _reserve(self, packets: int, *, closing: bool = False) -> Reservation:
+    async def _reserve(
+        self, packets: int, *, closing: bool = False, begun: bool = False, then: int = 0
+    ) -> Reservation:
         """Wait for the turn of these packets, and ask once more whether they may leave."""
         reservation = await self._governor.reserve(
-            self._device, packets, closing=closing, zone=self._target.zone
+            self._device, packets, closing=closing or begun, then=then, zone=self._target.zone
         )
         if not closing:
             try:
-                self._may_go()
+                self._may_go(begun)
             except BaseException:
                 reservation.settle(0, self._governor.clock.monotonic())
                 raise
         return reservation
+
+    def _round_trip(self) -> float | None:
+        """tcpi_rtt of struct tcp_info (microseconds), None where it cannot be asked."""
+        if _TCP_INFO is None:
+            return None
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 192)
+        return struct.unpack_from("=I", info, 68)[0] / 1e6 if len(info) >= 72 else None
 
     def _set_options(self) -> None:
         tcp = socket.IPPROTO_TCP
@@ -178,17 +214,30 @@ class Wire:
         what = f"{self._target.transport} {endpoint[0]} port {endpoint[1]}"
         with tripwire.grant(*endpoint):
             attempt = asyncio.ensure_future(self._loop.sock_connect(self._socket, endpoint))
+            silence = f"{what}: no answer to the connect"
             try:
-                await self._wait(attempt, timeout_s, f"{what}: no answer to the connect")
+                await self._wait(attempt, timeout_s, silence, after_halt_s=HALTED_CONNECT_S)
             except OSError as error:
                 raise _translate(error, what) from error
 
-    async def _wait(self, work: asyncio.Future[T], timeout_s: float, silence: str) -> T:
-        """The result of `work`, Silent after the time, or Halted when everything is stopped."""
+    async def _wait(
+        self,
+        work: asyncio.Future[T],
+        timeout_s: float,
+        silence: str,
+        *,
+        after_halt_s: float = 0.0,
+    ) -> T:
+        """
+        The result of `work`, Silent after the time, or Halted when everything is stopped and
+        `after_halt_s` have passed since.
+        """
         halted = asyncio.ensure_future(self._governor.until_halted())
         try:
             both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
             await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and halted.done() and after_halt_s > 0:
+                await asyncio.wait({work}, timeout=min(after_halt_s, timeout_s))
             if work.done():
                 return work.result()
             if halted.done():
@@ -203,17 +252,18 @@ class Wire:
 
     async def send(self, data: bytes, *, closing: bool = False) -> None:
         """Send one frame. The kernel's own count of segments is charged, also retransmissions."""
+        begun = self._stream and self.bytes_out == 0
         if not self._stream:
             self.settle()  # the last datagram may have had no answer that settled it
-            await self._send_piece(data, 1, closing)
+            await self._send_piece(data, 1, closing, begun)
             return
         cap = self._device.limits.packets_per_s
         for piece, count in pieces(data, self._segment_size(), cap):
             self.settle()
-            await self._send_piece(piece, count - 1 + SEGMENT_PACKETS, closing)
+            await self._send_piece(piece, count - 1 + SEGMENT_PACKETS, closing, begun)
 
-    async def _send_piece(self, data: bytes, reserved: int, closing: bool) -> None:
-        reservation = await self._reserve(reserved, closing=closing)
+    async def _send_piece(self, data: bytes, reserved: int, closing: bool, begun: bool) -> None:
+        reservation = await self._reserve(reserved, closing=closing, begun=begun)
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
         try:
             await self._loop.sock_sendall(self._socket, data)
@@ -252,17 +302,69 @@ class Wire:
             used = reserved - SEGMENT_PACKETS + 1
         reservation.settle(used, self._governor.clock.monotonic())
 
-    async def receive(self, timeout_s: float, size: int = 65536) -> bytes:
-        """What came (b"" at the peer's end). Raises Silent, Reset, Refused, Halted."""
+    def heard_ago_s(self) -> float:
+        """
+        How long the newest bytes that were read had been waiting for us in the kernel: time that
+        this program was busy, and not the device. 0 where it cannot be asked.
+        """
+        if not self._stream:
+            return self._datagram_age_s
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO or 0, 192)
+        except OSError:
+            return 0.0
+        return struct.unpack_from("=I", info, 52)[0] / 1000 if len(info) >= 56 else 0.0
+
+    async def _read(self, size: int) -> bytes:
+        if self._stream or _TIMESTAMP is None:
+            return await self._loop.sock_recv(self._socket, size)
+        while True:
+            try:
+                data, told, _, _ = self._socket.recvmsg(size, 64)
+                break
+            except BlockingIOError:
+                pass
+            ready: asyncio.Future[None] = self._loop.create_future()
+            self._loop.add_reader(self._socket, _settle, ready)
+            try:
+                await ready
+            finally:
+                self._loop.remove_reader(self._socket)
+        self._datagram_age_s = self._age_of(told)
+        return data
+
+    def _age_of(self, told: list[tuple[int, int, bytes]]) -> float:
+        """Of a datagram by its SO_TIMESTAMPNS; a clock that was set meanwhile is not believed."""
+        for level, kind, stamp in told:
+            if level == socket.SOL_SOCKET and kind == _TIMESTAMP and len(stamp) >= 16:
+                seconds, parts = struct.unpack_from("=qq", stamp)
+                age = self._governor.clock.wall().timestamp() - seconds - parts / 1e9
+                return age if 0 <= age < 10 else 0.0
+        return 0.0
+
+    async def receive(
+        self, timeout_s: float, size: int = 65536, *, after_halt_s: float = 0.0
+    ) -> bytes:
+        """
+        What came (b"" at the peer's end). Raises Silent, Reset, Refused, Halted; the last only
+        `after_halt_s` after the halt.
+        """
         what = f"{self._target.transport} {self._target.address} port {self._target.port}"
         silence = f"{what}: no answer within the deadline"
         if timeout_s <= 0:  # also when more is there: a device that never stops is not listened to
             raise Silent(silence)
         try:
             data = await self._wait(
-                asyncio.ensure_future(self._loop.sock_recv(self._socket, size)), timeout_s, silence
+                asyncio.ensure_future(self._read(size)),
+                timeout_s,
+                silence,
+                after_halt_s=after_halt_s,
             )
+        except Silent:
+            self.peer_dead = self.peer_dead or self._is_unacknowledged(repeated=True)
+            raise
         except OSError as error:
+            self.peer_dead = self.peer_dead or error.errno == errno.ETIMEDOUT
             raise _translate(error, what) from error
         self.bytes_in += len(data)
         self._unanswered -= 1
@@ -295,8 +397,11 @@ class Wire:
         halted = self._governor.halted
         if halted and _TCP_USER_TIMEOUT is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
+        if self.peer_dead:
+            await self._abandon()
+            return
         # What is not acknowledged is being retransmitted, beside whatever the close adds.
-        dead = self.peer_dead or (halted and self._is_unacknowledged())
+        dead = halted and self._is_unacknowledged()
         self.settle(dead=dead)
         # After a halt all connections of a zone close at the same moment: one packet each.
         packets = 1 if halted and not dead else SEGMENT_PACKETS
@@ -306,7 +411,7 @@ class Wire:
             self._socket.shutdown(socket.SHUT_WR)
             still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)
         except OSError:
-            pass
+            self.peer_closed = True
         finally:
             before, after = self._accounted, self._tcp_info()
             used = 1
@@ -317,10 +422,28 @@ class Wire:
                 self._device.figures.resets_sent += 1
                 used += 1
             if self._is_unacknowledged():
+                self.peer_dead = self._is_unacknowledged(repeated=True)
                 used += 1  # the kernel tries once more after we are gone
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False
+
+    async def _abandon(self) -> None:
+        """
+        No FIN for a peer judged dead: behind what it does not acknowledge it would only be one more
+        packet. The kernel gives up by itself; where it does not, a reset ends the retransmissions.
+        """
+        if self._is_unacknowledged():
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(self._loop.sock_recv(self._socket, 1), GIVEN_UP_S)
+        self.settle(dead=True)
+        if self._is_unacknowledged():
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._device.figures.resets_sent += 1
+            reservation = await self._reserve(1, closing=True)
+            reservation.settle(1, self._governor.clock.monotonic())
+        self._socket.close()
+        self.connected = False
 
     def _unread(self) -> bool:
         """Whether bytes of the peer wait in the socket: closing it now sends a reset."""
@@ -342,12 +465,18 @@ class Wire:
             except TimeoutError:
                 break
             if self._stream and not data:
+                self.peer_closed = True
                 return False
             self._unanswered -= 1
             if not self._stream and self._unanswered <= 0:
                 return False
             last = self._loop.time()
         return last > end - seconds / 2
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def has_route(address: str) -> bool:

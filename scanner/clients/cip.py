@@ -30,6 +30,11 @@ def _vendors() -> dict[int, str]:
     return {number: name for number, name in VENDORS.items() if isinstance(number, int)}
 
 
+def prepare() -> None:
+    """Load the table of vendors."""
+    _vendors()
+
+
 def vendor_name(vendor_id: int) -> str | None:
     """The vendor with this id in the table that pycomm3 carries; None when it lists none."""
     name = _vendors().get(vendor_id)

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 from scanner.errors import BadReply, Silent
@@ -27,6 +28,11 @@ MAX_QUESTIONS = 64
 WAIT_S = 15.0
 """Longer than the relay needs for pacing and one lost datagram; the relay's deadline decides."""
 MAX_BYTES = 4096
+_API = "pysnmp.hlapi.v3arch.asyncio"
+"""Not imported above: many runs read no tables."""
+
+_loading = Lock()
+"""Runs of runpy would change sys.modules under each other."""
 
 Value = int | bytes | str | None
 
@@ -43,13 +49,26 @@ class Reader(Protocol):
         ...
 
 
+def prepare() -> None:
+    """Load pysnmp, which takes a third of a second, with the MIB that each of its engines reads."""
+    _engine().close_dispatcher()
+
+
+def _engine() -> Any:  # Any: pysnmp has no types
+    """Runs the MIB modules that pysnmp ships, 60 ms of work: not for the event loop."""
+    with _loading:
+        return _api().SnmpEngine()
+
+
+def _api() -> Any:
+    return import_module(_API)
+
+
 @asynccontextmanager
 async def reader(host: str, port: int, version: Literal["1", "2c"]) -> AsyncIterator[Reader]:
     """A reader on one endpoint (a relay's), under the community `public`."""
-    # Imported here because it costs 300 ms, and in a thread, so that other sessions go on.
-    api = await asyncio.to_thread(import_module, "pysnmp.hlapi.v3arch.asyncio")
-
-    engine = api.SnmpEngine()
+    api = _api()
+    engine = await asyncio.to_thread(_engine)
     try:
         target = await api.UdpTransportTarget.create((host, port), timeout=WAIT_S, retries=0)
         yield _Reader(api, engine, target, version)

@@ -206,4 +206,4 @@ def test_the_adapter_offers_no_verb_but_reading() -> None:
         if inspect.isfunction(value) and value.__module__ == cip.__name__ and name[0] != "_"
     ]
 
-    assert offered == ["vendor_name", "read_identity_object"]
+    assert offered == ["prepare", "vendor_name", "read_identity_object"]

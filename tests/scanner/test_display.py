@@ -129,8 +129,9 @@ def test_a_plan_without_declared_devices_lists_every_request_too(tmp_path: Path)
     frame = "63 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
     assert any(line.endswith(frame) for line in said), "frames stay on one line"
     assert "'auth none', encrypted" in text
-    assert text.count("once more (canary)") == 2  # identify only
-    assert text.count("up to 2 times more (canary)") == 1
+    canaries = [f"up to {device.canaries} times more (canary)" for device in plan.devices]
+    assert text.count("times more (canary)") == len(heads)
+    assert set(canaries) == {words for words in canaries if words in text}
 
 
 # --- what was sent -----------------------------------------------------------------------------

@@ -237,19 +237,6 @@ def test_a_new_question_left_unanswered_by_a_port_that_answers_is_no_distress() 
     assert one.health.needs_canary is None
 
 
-def test_three_silent_ports_in_a_row_ask_for_a_canary() -> None:
-    governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
-    one = device(governor)
-    governor.note_answer(one, 502, "identity", 0.01, exempt=False)
-
-    for port in (80, 22):
-        governor.note_silence(one, port, "identity")
-    assert one.health.needs_canary is None
-    governor.note_silence(one, 23, "identity")
-
-    assert one.health.needs_canary
-
-
 def test_a_slow_reply_is_a_sign_and_a_second_sign_stops_the_device() -> None:
     governor = Governor(FakeTime().clock(), always, lambda zone, address: True)
     one = device(governor)
