@@ -3,8 +3,8 @@ The circuit breaker.
 
 Devices, each in a zone of its own, are scanned side by side; at a random moment each goes silent
 (the device side's firewall drops everything, so that nothing is acknowledged), resets every
-connection, or becomes slow. Counted on the device side: what reaches it after that moment, when the
-last of it came, and connections that it still took.
+connection, or becomes slow. Counted on the device side, from the first packet on that it could have
+answered in its changed way: what reaches it, when the last of it came, and connections.
 
 The one question that section 6 of safety.md asks for (the canary) belongs to what is counted. It
 may need a connection where the device still takes one; a second one would be a fault.
@@ -13,6 +13,7 @@ may need a connection where the device still takes one; a second one would be a 
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.proof.ground import OWN, Ground, ground
-from tests.proof.judge.packets import ACK, SYN, Packet, read
+from tests.proof.judge.packets import ACK, RST, SYN, Packet, read
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 from tests.proof.stops import NETWORK, emulated
 
@@ -39,7 +40,10 @@ CHUNK = 96
 LAST_MOMENT_S = 12.0
 DEVICES = ("PLC-11", "PLC-12", "PLC-14", "HMI-1", "RIO-16", "GW-17", "UPS-1", "SW-SUP")
 WAYS = ("silent", "resets", "slow")
-FAULTS = {"resets": {"name": "resets_at"}, "slow": {"name": "slows_at", "delay_s": 1.5}}
+FAULTS: dict[str, dict[str, Any]] = {
+    "resets": {"name": "resets_at"},
+    "slow": {"name": "slows_at", "delay_s": 1.5},
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,7 +195,11 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
         moment = min(p.at for p in packets) + patient.after_s
     if moment is None:
         return Tally(cases=1)  # the scan was over before
-    after = [p for p in ours if p.at > moment]
+    if not any(p.at < moment and p.source == patient.address and replies(p) for p in packets):
+        # Section 6: silence of an address that never answered counts for nothing.
+        return Tally(cases=1, sums={"never answered before": 1})
+    moment = noticed(patient, packets, moment)
+    after = [p for p in ours if p.at >= moment]
     connections = sum(
         p.at > moment and p.flags & (SYN | ACK) == SYN | ACK and p.target in OWN for p in packets
     )
@@ -211,6 +219,37 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
         sums={"struck while asked": int(bool(after)), patient.way: 1},
         faults=tuple(f"{what}: {fault}" for fault in faults),
     )
+
+
+def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float:
+    """
+    When we first asked for what came changed. While nothing is asked nothing can be seen, and a
+    port where nobody listens refuses as it did before.
+    """
+    served = {p.source_port for p in packets if p.source == patient.address and speaks(p)}
+    asked = moment
+    for packet in packets:
+        if packet.at < moment:
+            continue
+        if packet.source in OWN and packet.counts:
+            if patient.way == "silent":
+                return packet.at
+            asked = packet.at
+        elif packet.source == patient.address and packet.source_port in served:
+            late = packet.at - asked > FAULTS["slow"]["delay_s"] * 0.9 and packet.payload
+            if patient.way == "slow" and late:
+                return asked
+            if patient.way == "resets" and packet.flags & RST:
+                return asked
+    return math.inf
+
+
+def replies(packet: Packet) -> bool:
+    return packet.protocol in ("tcp", "udp") and bool(packet.payload)
+
+
+def speaks(packet: Packet) -> bool:
+    return packet.protocol == "udp" or packet.flags & (SYN | ACK) == SYN | ACK
 
 
 PROMISE = Promise(
