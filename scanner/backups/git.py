@@ -69,9 +69,18 @@ def read(
     return records
 
 
+NEEDED = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP", "USER", "USERNAME",
+     "USERPROFILE", "SYSTEMROOT", "COMSPEC", "PATHEXT"}
+)  # fmt: skip
+
+
 def clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without everything that steers git from outside, and with what keeps it quiet and local."""
-    kept = {name: value for name, value in environment.items() if not name.startswith("GIT_")}
+    """
+    Only what a program needs to run at all: nothing that steers git from outside and no secret of
+    the operator, and with what keeps it quiet and local.
+    """
+    kept = {name: value for name, value in environment.items() if name.upper() in NEEDED}
     return kept | {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",

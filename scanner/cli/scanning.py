@@ -27,8 +27,9 @@ from scanner.facts import DeviceIdentity, DeviceSettings, Fact
 from scanner.governor import Clock, Governor
 from scanner.model import Identity, Outcome, Safety, SafetyFigures, Tier
 from scanner.plan import DevicePlan, Plan, PlannedQuestion, build, service_of
+from scanner.redact import DiscreetJournal, Redactor
 from scanner.session import Grant
-from scanner.spec import DefaultCredential, Login
+from scanner.spec import DefaultCredential, Login, Secret
 from scanner.state import (
     AttemptLedger,
     SiteState,
@@ -244,7 +245,7 @@ async def _run(
         engine = Engine(
             plan=plan,
             governor=governor,
-            journal=store,
+            journal=DiscreetJournal(store, Redactor(_secrets(which, plan, environment))),
             lend=_Lender(which, state, environment, clock),
             executor=executor,
             finished=store.finished_questions(),
@@ -507,6 +508,16 @@ def login_for(
 
 def signing_key_file(which: site.Site) -> Path:
     return which.path.with_suffix(".signing-key")
+
+
+def _secrets(which: site.Site, plan: Plan, environment: Mapping[str, str]) -> tuple[Secret, ...]:
+    """All secrets of the operator that this scan may use, so that none of them is written down."""
+    found = (
+        login_for(which, device, question, environment)
+        for device in plan.devices
+        for question in device.questions
+    )
+    return tuple(login.secret for login in found if login is not None)
 
 
 def _key_file(which: site.Site) -> Path:

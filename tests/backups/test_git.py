@@ -221,3 +221,12 @@ def test_names_that_look_like_options_or_patterns_are_only_names(repository, rea
 
     assert (first.path, second.path) == ("--all/a.cfg", "[ab]/a.cfg")
     assert first.age_s == second.age_s == 19 * DAY
+
+
+def test_git_is_told_no_secret_of_the_environment() -> None:
+    kept = git.clean({"PATH": "/bin", "WALKDOWN_SW01": "canary", "GIT_DIR": "/x", "HOME": "/h"})
+
+    assert kept["PATH"] == "/bin"
+    assert kept["HOME"] == "/h"
+    assert "canary" not in kept.values()
+    assert "GIT_DIR" not in kept
