@@ -12,7 +12,8 @@ dropped connection, never safety controllers, program passwords or domain accoun
 Beyond it: some devices never forget a failure until somebody logs in. So two refusals in a row
 close an account for a year, not for a day. Where the device's own lockout threshold was read, at
 least one failure is left to the operator. The operator's own account may be one account for the
-whole site (RADIUS, TACACS+): refused twice anywhere, it is not tried on the next device.
+whole site (RADIUS, TACACS+): refused twice anywhere, it is not tried on the next device, until
+its secret was changed. A changed secret still has no more than the attempts of a day.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ WINDOW = timedelta(hours=24)
 MEMORY = timedelta(days=365)
 UNDER_WAY = timedelta(minutes=3)
 """An attempt on another device without an end may still be going on; later it counts as failed."""
+ATTEMPT_S = 15.0
+"""How long an attempt lasts at most; one without an end may have been made that late."""
 TURN_S = 5.0
 """Between two looks at how the first attempt of a site-wide account ended."""
 SUDDEN_TIMES = 5.0
@@ -76,6 +79,9 @@ class Row(Protocol):
     def address(self) -> str: ...
 
     @property
+    def service(self) -> str: ...
+
+    @property
     def at(self) -> datetime: ...
 
     @property
@@ -117,8 +123,9 @@ def decide(
 
     `rows` are all rows of the device, whatever run, service or order; with `addresses` (the
     device's), also those of the account on other devices. `service` begins with the protocol name
-    ("http", "ssh/22"). `profile` is the device's pacing profile, `lockout_after` the failures at
-    which it locks an account, where that was read.
+    ("http", "ssh/22"); a secret that can change is marked behind it ("ssh/22#3f02aa"). `profile`
+    is the device's pacing profile, `lockout_after` the failures at which it locks an account,
+    where that was read.
     """
     if words := forbidden(service, account, safety_controller=safety_controller):
         return Decision(reason="policy", words=words)
@@ -128,7 +135,9 @@ def decide(
     if not most:
         return Decision(reason="policy", words=f"it locks accounts after {lockout_after} failures")
     own = [row for row in rows if addresses is None or row.address in addresses]
-    if len(own) < len(rows) and (elsewhere := _elsewhere(rows, own, account=account, now=now)):
+    if len(own) < len(rows) and (
+        elsewhere := _elsewhere(rows, own, service=service, account=account, now=now)
+    ):
         return elsewhere
     recent = [row for row in own if now - row.at < WINDOW]
     if any(row.outcome == "locked" for row in recent):
@@ -148,7 +157,7 @@ def decide(
             reason="ledger",
             words=f"{len(same)} failed attempts on this account within 24 h",
         )
-    refused = _in_a_row(_of_account(own, account), now)
+    refused = _in_a_row(_of_secret(_of_account(own, account), service), now)
     if len(refused) >= most:
         return Decision(
             reason="ledger",
@@ -162,6 +171,16 @@ def _of_account(rows: Sequence[Row], account: str) -> list[Row]:
     return [row for row in rows if row.account.casefold() == account.casefold()]
 
 
+def _of_secret(rows: Sequence[Row], service: str) -> list[Row]:
+    """Without those that were made with another secret than the one marked in `service`."""
+    mark = service.partition("#")[2]
+    return [
+        row
+        for row in rows
+        if not mark or row.outcome == "accepted" or row.service.partition("#")[2] in ("", mark)
+    ]
+
+
 def _in_a_row(rows: Sequence[Row], now: datetime) -> list[Row]:
     """The failures since the last accepted attempt, of no more than MEMORY ago."""
     remembered = [row for row in rows if now - row.at < MEMORY]
@@ -173,11 +192,13 @@ def _in_a_row(rows: Sequence[Row], now: datetime) -> list[Row]:
 
 
 def _elsewhere(
-    rows: Sequence[Row], own: Sequence[Row], *, account: str, now: datetime
+    rows: Sequence[Row], own: Sequence[Row], *, service: str, account: str, now: datetime
 ) -> Decision | None:
     """What an account's attempts on other devices say; None: nothing against it."""
-    same = [row for row in _of_account(rows, account) if now - row.at < WINDOW]
-    tail = _in_a_row(same, now)
+    same = _of_account(rows, account)
+    today = [row for row in _in_a_row(same, now) if now - row.at < WINDOW]
+    remembered = _in_a_row(_of_secret(same, service), now)
+    tail = remembered + [row for row in today if row not in remembered]
     going_on = [
         row
         for row in tail
@@ -189,7 +210,7 @@ def _elsewhere(
             reason="ledger",
             words=f"this account was refused {failed} times in a row on this site",
         )
-    if going_on and not any(row.outcome == "accepted" for row in same):
+    if going_on and not any(row.outcome == "accepted" for row in same if now - row.at < WINDOW):
         return Decision(wait_s=TURN_S)  # the first one shows whether the password is right
     return None
 
@@ -232,12 +253,17 @@ def policy(
 
 
 def _wait(recent: Sequence[Row], now: datetime, profile: str) -> float:
-    """Seconds until the spacing since the last attempt is kept, counted over all accounts."""
+    """Seconds until the spacing since the last attempt's end is kept, over all accounts."""
     spacing = SPACING_LAB_S if profile == "lab" else SPACING_S
     if not recent:
         return 0.0
-    since = (now - max(row.at for row in recent)).total_seconds()
-    return min(spacing, max(0.0, spacing - since))
+    return max(_left(row, now, spacing) for row in recent)
+
+
+def _left(row: Row, now: datetime, spacing: float) -> float:
+    if row.outcome == "pending":
+        spacing += ATTEMPT_S
+    return min(spacing, max(0.0, spacing - (now - row.at).total_seconds()))
 
 
 def forbidden(service: str, account: str, *, safety_controller: bool) -> str | None:

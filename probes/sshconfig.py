@@ -163,9 +163,11 @@ async def _connected(session: Session) -> AsyncIterator[SshConnection]:
 async def _counted(session: Session, login: Login) -> AsyncIterator[_Attempt]:
     """
     One attempt in the ledger around a login of the operator: a wrong secret must not lock the
-    operator out. It counts as failed unless the block says else.
+    operator out. It counts as failed unless the block says else. The secret is marked by its keyed
+    hash, so that a new one is told from the one that was refused.
     """
-    service = f"ssh/{session.target.port}"
+    secret = fingerprinter(session.fingerprint_key)(login.secret.reveal())
+    service = f"ssh/{session.target.port}#{secret[:12]}"
     attempt = _Attempt(withheld=await session.attempts.begin(service, login.user))
     if attempt.withheld:
         yield attempt

@@ -258,13 +258,16 @@ class SiteState:
             )
             return int(stored.scalar_one())
 
-    def end_attempt(self, attempt: int, outcome: AttemptOutcome, sign: str | None) -> None:
+    def end_attempt(
+        self, attempt: int, outcome: AttemptOutcome, sign: str | None, at: datetime
+    ) -> None:
+        """From its end on, `at`, its spacing to the next one counts."""
         a = attempts_table.c
         with self.base.writing() as connection:
             connection.execute(
                 update(attempts_table)
                 .where(a.id == attempt)
-                .values(outcome=outcome.value, sign=sign)
+                .values(outcome=outcome.value, sign=sign, at=at)
             )
 
     def withdraw_attempt(self, attempt: int) -> None:
@@ -518,8 +521,11 @@ class AttemptLedger:
         self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
     ) -> None:
         attempt, began = self._pop(service, account)
-        took_s = (self._now() - began).total_seconds()
-        await asyncio.to_thread(self._end, attempt, service, accepted, lockout_sign, took_s)
+        now = self._now()
+        took_s = (now - began).total_seconds()
+        await asyncio.to_thread(
+            self._end, attempt, service, accepted, lockout_sign, took_s, max(now, began)
+        )
 
     async def not_made(self, service: str, account: str) -> None:
         attempt, _ = self._pop(service, account)
@@ -532,20 +538,26 @@ class AttemptLedger:
             raise ToolBug(f"an attempt on {service} ended that never began") from None
 
     def _end(
-        self, attempt: int, service: str, accepted: bool, sign: str | None, took_s: float
+        self,
+        attempt: int,
+        service: str,
+        accepted: bool,
+        sign: str | None,
+        took_s: float,
+        ended: datetime,
     ) -> None:
         outcome = AttemptOutcome.ACCEPTED if accepted else AttemptOutcome.REJECTED
         if not accepted and not sign:
-            name = f"refusal {service}"
+            name = f"refusal {service.partition('#')[0]}"
             usual = self._state.baselines(self._zone, self._address).get(name)
             if usual is None:
-                at = self._now()
-                self._state.set_baseline(self._zone, self._address, name, max(took_s, 0.0), at)
+                usual_s = max(took_s, 0.0)
+                self._state.set_baseline(self._zone, self._address, name, usual_s, ended)
             elif self._sudden(usual[0], took_s):
                 sign = f"a refusal after {took_s:.1f} s instead of {usual[0]:.1f} s"
         if sign:
             outcome = AttemptOutcome.LOCKED
-        self._state.end_attempt(attempt, outcome, sign)
+        self._state.end_attempt(attempt, outcome, sign, ended)
 
     def _try(self, service: str, account: str, now: datetime) -> int | float | str:
         return self._state.begin_attempt(
