@@ -29,7 +29,7 @@ THROUGH_A_FILE = 50
 
 
 def measure(work: Work) -> Measured:
-    folder = work.shared("evidence", lambda place: _record(work, place))
+    folder = work.shared("evidence", lambda place: record(work, place))
     runs = {
         name: verifier.read_rows(folder / name / "walkdown.db")
         for name in ("run", "other", "resumed")
@@ -130,7 +130,7 @@ def _alone_finds_nothing(place: Path, key: str, head: str | None) -> bool:
 # --- the record --------------------------------------------------------------------------------
 
 
-def _record(work: Work, folder: Path) -> None:
+def record(work: Work, folder: Path) -> None:
     """Two scans of emulated PLCs with the command under test, and one of them resumed."""
     now = datetime.now(UTC)
     lab = folder / "lab"

@@ -23,7 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from scanner.verifier import read_rows
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
+from tests.proof.promises.p28_evidence import record
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCKS = ("requirements.txt", "requirements-dev.txt")
@@ -40,18 +42,20 @@ def measure(work: Work) -> Measured:
     )
     scan_faults = _scan_refuses(python, work.folder)
     offline, offline_faults = _offline(work, wheel)
+    named, named_faults = _probe_set_named(work)
     missing = ["no release key exists: nothing is signed by somebody whom the user knows, and who "
                "rewrites a file and its line in RECORD is not noticed"]  # fmt: skip
     missing.append(_sbom(work.folder))
     faults = (
         *lock_faults, *build_faults, *tampered.faults, *scan_faults, *offline_faults,
+        *named_faults,
         *filter(None, missing),
     )  # fmt: skip
     return Measured(
         passed=not faults,
         value=(
             f"{locked}; {build_words}; {tampered.cases - tampered.bad} of {tampered.cases} changed "
-            f"installations refused; {offline}; every run and report names its probe set"
+            f"installations refused; {offline}; {named}"
         ),
         cases=tampered.cases,
         bad=tampered.bad,
@@ -279,6 +283,33 @@ def _scan_refuses(python: Path, folder: Path) -> list[str]:
     if done.returncode != 1 or "probes/modbus.py: was changed" not in said or run.exists():
         return [f"a scan with a changed probe: exit {done.returncode}, {said[-200:]}"]
     return []
+
+
+# --- the probe set -----------------------------------------------------------------------------
+
+
+def _probe_set_named(work: Work) -> tuple[str, list[str]]:
+    """What `sha256sum` says of the files stands in runs, in their signed ends and in reports."""
+    names = [
+        path.relative_to(ROOT)
+        for part in ("probes", "scanner/guards", "checks", "credentials/sets")
+        for path in (ROOT / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    lines = subprocess.run(
+        ["sha256sum", *map(str, names)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines(keepends=True)
+    wanted = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    folder, faults = work.shared("evidence", lambda place: record(work, place)), []
+    runs = ("run", "other", "resumed")
+    for name in runs:
+        rows = read_rows(folder / name / "walkdown.db")
+        begun = json.loads(rows["run"][0][1])["probe_set"]
+        ended = json.loads(rows["events"][-1][2])["statement"]["probe_set"]
+        report = (folder / name / "report.html").read_text(encoding="utf-8")
+        if {begun, ended} != {wanted} or wanted not in report:
+            faults.append(f"{name}: does not name the probe set {wanted[:16]}… everywhere")
+    return f"{len(runs) - len(faults)} of {len(runs)} runs and reports name their probe set", faults
 
 
 # --- without a network -------------------------------------------------------------------------
