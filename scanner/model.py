@@ -447,6 +447,42 @@ class SafetyFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertifiedPromise:
+    """
+    One promise of the safety contract as this scan kept it. `basis` says what was counted:
+    packets, records or both. "not measured" comes with its reason in `measured`.
+    """
+
+    promise: int
+    title: str
+    target: str
+    measured: str
+    verdict: Literal["pass", "fail", "not measured"]
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What the auditor found of one run. Hashes are SHA-256 in hex; `capture_sha256` "": none."""
+
+    schema: str
+    run: str
+    site: str
+    version: str
+    events: int
+    chain_head: str
+    capture_sha256: str
+    capture: str
+    """What the capture holds, or why there is none, in words."""
+    privileges: str
+    promises: tuple[CertifiedPromise, ...]
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        return tuple(one.promise for one in self.promises if one.verdict == "fail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Safety:
     total: SafetyFigures
     devices: tuple[SafetyFigures, ...]
@@ -456,6 +492,8 @@ class Safety:
     withheld: dict[str, int]
     fragile: tuple[str, ...] = ()
     """Every entry of the fragile list that was obeyed, with the device, in words."""
+    certificates: tuple[Certificate, ...] = ()
+    """One for each run that was audited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

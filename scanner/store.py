@@ -327,6 +327,10 @@ class RunStore:
     def set_state(self, state: RunState, reason: str, at: datetime) -> None:
         self._write(lambda log: _set_state(log, state, _plain(reason), at))
 
+    def note(self, kind: str, content: Mapping[str, object]) -> None:
+        """Add an event that has no row of its own to the chain (limits, capture, halt)."""
+        self._write(lambda log: log.append(kind, content))
+
     def save_safety(self, text: str) -> None:
         """Keep the safety figures, as JSON text."""
         self._write(lambda log: _save_safety(log, text))

@@ -20,7 +20,19 @@ from pydantic import TypeAdapter
 from credentials import attempts as attempt_policy
 from credentials import secrets as secret_references
 from credentials import sets as default_sets
-from scanner import __version__, discovery, fragile, installation, signing, site, tripwire, windows
+from scanner import (
+    __version__,
+    capture,
+    discovery,
+    fragile,
+    installation,
+    privileges,
+    signing,
+    site,
+    tripwire,
+    windows,
+)
+from scanner.cli import certifying
 from scanner.engine import Engine
 from scanner.errors import UsageError
 from scanner.facts import DeviceIdentity, DeviceSettings, Fact
@@ -76,6 +88,8 @@ class ScanOrder:
     zone: str | None = None
     store: str | None = None
     """A postgresql URL instead of `out`/walkdown.db."""
+    capture: bool = True
+    """Keep the headers of our own packets beside the run, where this process may see them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +132,11 @@ async def scan(
     _refuse_what_cannot_work(which, plan, environment)
     signer = signing.load_or_create(signing_key_file(which))
     place: str | Path = order.store or order.out / "walkdown.db"
-    with SiteState.open(which.state) as state:
+    _refuse_a_taken_place(order, place)
+    # The helper first, then our own privileges, then threads: each thread has its own.
+    helper = certifying.start_capture(plan, order.out, wanted=order.capture)
+    privileges.drop()
+    with capture.capturing(helper), SiteState.open(which.state) as state:
         lock = state.take_scan_lock(
             purpose=f"scan of {which.name}",
             now=utc_now(),
@@ -126,12 +144,44 @@ async def scan(
             is_running=is_running,
         )
         with lock, _open_run(order, place, which, plan, signer) as store:
+            words = certifying.capture_words(helper, wanted=order.capture)
+            certifying.note_limits(store, plan, _ends(which, plan), captured=words)
             end = await _run(
                 order, which, plan, state, store, place, environment, watch, lease_held,
                 handle_signals, lock.beat,
             )  # fmt: skip
-            store.seal(signer=signer, extra_digests={}, now=utc_now())
+            if helper is not None:
+                await asyncio.sleep(capture.SETTLE_S)
+            certifying.end_capture(store, helper)
+            made = certifying.make(store, order.out)
+            write_atomically(order.out / certifying.FILE, certifying.text_of(made))
+            digests = certifying.digests(order.out)
+            store.seal(signer=signer, extra_digests=digests, now=utc_now())
             return end
+
+
+def _ends(which: site.Site, plan: Plan) -> dict[str, datetime]:
+    """When each zone's window ends, as far as one is open now."""
+    now = utc_now()
+    zones = {device.zone for device in plan.devices}
+    until = {zone: windows.permission(which, zone, now).until for zone in zones}
+    return {zone: at for zone, at in until.items() if at is not None}
+
+
+def _refuse_a_taken_place(order: ScanOrder, place: str | Path) -> None:
+    """An earlier run is never mixed with a new one."""
+    if not order.resume and isinstance(place, Path) and place.exists():
+        raise UsageError(
+            f"{place} already holds a run\n"
+            "  hint: go on with it (--resume), or choose another folder (--out)"
+        )
+    try:
+        order.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
+            "  hint: choose another --out"
+        ) from error
 
 
 def _refuse_what_cannot_work(which: site.Site, plan: Plan, environment: Mapping[str, str]) -> None:
@@ -157,18 +207,6 @@ def _open_run(
     """A new run, or the one to go on with."""
     exists = isinstance(place, Path) and place.exists()
     if not order.resume:
-        if exists:
-            raise UsageError(
-                f"{place} already holds a run\n"
-                "  hint: go on with it (--resume), or choose another folder (--out)"
-            )
-        try:
-            order.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
-                "  hint: choose another --out"
-            ) from error
         return RunStore.create(place, run=_meta(which, plan, signer), now=utc_now())
     if isinstance(place, Path) and not exists:
         raise UsageError(f"{place}: there is no run to resume\n  hint: leave --resume out")
@@ -252,7 +290,10 @@ async def _run(
             earlier=store.observations(),
             link_address=fragile.link_address,
         )
-        beside = [asyncio.create_task(_beat(beat))]
+        beside = [
+            asyncio.create_task(_beat(beat)),
+            asyncio.create_task(_note_halt(governor, store)),
+        ]
         if watch is not None:
             beside.append(asyncio.create_task(watch(governor, engine, plan)))
         try:
@@ -267,6 +308,14 @@ async def _run(
     state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
     store.set_state(end.state, end.reason, utc_now())
     return end
+
+
+async def _note_halt(governor: Governor, store: RunStore) -> None:
+    """Keep the moment of a stop: from there on nothing more may be asked."""
+    await governor.until_halted()
+    at = utc_now()
+    content = {"at": at.isoformat(), "reason": governor.halt_reason or "halted"}
+    await asyncio.to_thread(store.note, "halt", content)
 
 
 async def _beat(beat: Callable[[datetime], bool]) -> None:

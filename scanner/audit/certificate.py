@@ -1,0 +1,558 @@
+"""
+The certificate: promises 1 to 11 and 15 to 17 of the safety contract, measured in one scan.
+
+`audit` is a pure function of what was recorded and, where there is a capture, of the packets that
+really passed. Each row says what it rests on. A row that nothing could decide is "not measured",
+with the reason; it is never a pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scanner.audit import requests
+from scanner.audit.packets import ACK, FIN, RST, SYN, Packet
+from scanner.model import Certificate, CertifiedPromise, Exchange, Safety, Tier
+
+SCHEMA = "walkdown-certificate/1"
+SILENT_S = 2.0
+AFTER_STOP = 5
+AFTER_DISTRESS = 8
+MOST_UNITS = 3
+CLOSING_S = 1.6
+"""An orderly close waits so long for the device's own end."""
+EARLY_S = 0.005
+"""The capture's clock against our own."""
+CONTROL = frozenset({"modbus", "s7", "enip"})
+"""Probes whose ports want a request on every connection: there no server speaks first."""
+SEATS = {2404: "IEC 60870-5-104", 20000: "DNP3"}
+PRINTERS = range(9100, 9108)
+
+Measured = tuple[str, bool | None, str]
+"""(words, whether the promise was kept or None, basis)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one planned device may get. Rates in packets in any second; None: no cap."""
+
+    zone: str
+    addresses: tuple[str, ...]
+    profile: str
+    packets_per_s: int | None
+    zone_packets_per_s: int | None
+    connection_interval_s: float
+    budget: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """
+    Everything that an audit looks at. `stops` are moments from which on nothing more may be asked,
+    with their reason; `left_alone` the first moment at which a device's question was withheld
+    because of distress; `ends` when each zone's window ends. `packets` None: no capture.
+    """
+
+    run: str
+    site: str
+    version: str
+    events: int
+    chain_head: str
+    exchanges: Sequence[Exchange]
+    limits: Sequence[Limits]
+    safety: Safety | None
+    stops: Sequence[tuple[datetime, str]] = ()
+    left_alone: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    ends: Mapping[str, datetime] = field(default_factory=dict)
+    packets: Sequence[Packet] | None = None
+    capture: str = ""
+    capture_sha256: str = ""
+    privileges: str = ""
+
+
+def audit(audited: Audited) -> Certificate:
+    """The certificate of a run."""
+    seen = _Seen(audited)
+    rows = []
+    for number, title, target, measure in _PROMISES:
+        words, kept, basis = measure(seen)
+        rows.append(
+            CertifiedPromise(
+                promise=number,
+                title=title,
+                target=target,
+                measured=words,
+                verdict="not measured" if kept is None else "pass" if kept else "fail",
+                basis=basis,
+            )
+        )
+    return Certificate(
+        schema=SCHEMA,
+        run=audited.run,
+        site=audited.site,
+        version=audited.version,
+        events=audited.events,
+        chain_head=audited.chain_head,
+        capture_sha256=audited.capture_sha256,
+        capture=audited.capture,
+        privileges=audited.privileges,
+        promises=tuple(rows),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """A TCP connection that the device took. Times in seconds since 1970; `closed` None: never."""
+
+    device: int
+    target: str
+    port: int
+    asked_at: float
+    opened: float | None = None
+    closed: float | None = None
+    sent: int = 0
+    received: int = 0
+
+
+class _Seen:
+    """What was audited, sorted by device; a device is one entry of the limits."""
+
+    def __init__(self, audited: Audited) -> None:
+        self.all = audited
+        self.limits = list(audited.limits)
+        self.device = {
+            address: number
+            for number, limit in enumerate(self.limits)
+            for address in limit.addresses
+        }
+        self.named = [
+            (exchange, one)
+            for exchange in audited.exchanges
+            for one in requests.name(exchange.probe, exchange.label, exchange.request)
+        ]
+        self.has_packets = audited.packets is not None
+        packets = audited.packets or ()
+        self.ours = [p for p in packets if p.target in self.device and p.source not in self.device]
+        self.theirs = [
+            p for p in packets if p.source in self.device and p.target not in self.device
+        ]
+        self.connections = list(self._connections(packets)) if self.has_packets else []
+
+    def counted(self) -> Iterator[tuple[int, Packet]]:
+        for packet in self.ours:
+            if packet.counts:
+                yield self.device[packet.target], packet
+
+    def _connections(self, packets: Sequence[Packet]) -> Iterator[Connection]:
+        now: dict[tuple[str, int, str, int], Connection] = {}
+        for p in packets:
+            if p.protocol != "tcp":
+                continue
+            if p.target in self.device and p.source not in self.device:
+                key = (p.source, p.source_port, p.target, p.target_port)
+                if p.flags & SYN:
+                    old = now.get(key)
+                    if old is None or old.opened is not None:
+                        if old is not None:
+                            yield old
+                        now[key] = Connection(
+                            device=self.device[p.target], target=p.target, port=p.target_port,
+                            asked_at=p.at,
+                        )  # fmt: skip
+                    continue
+                if (one := now.get(key)) is None:
+                    continue
+                one.sent += p.payload
+                if p.flags & (FIN | RST) and one.closed is None:
+                    one.closed = p.at
+            elif p.source in self.device:
+                key = (p.target, p.target_port, p.source, p.source_port)
+                if (one := now.get(key)) is None:
+                    continue
+                if p.flags & SYN and p.flags & ACK and one.opened is None:
+                    one.opened = p.at
+                one.received += p.payload
+                if p.flags & RST:
+                    one.closed = one.closed or p.at
+                elif p.flags & FIN and one.closed and p.at - one.closed <= CLOSING_S:
+                    one.closed = p.at
+        yield from now.values()
+
+
+def most_in_a_second(times: Iterable[float]) -> int:
+    """The most events in any span of just under one second."""
+    ordered = sorted(times)
+    first = most = 0
+    for last, at in enumerate(ordered):
+        while at - ordered[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def windows_over(times: Iterable[float], cap: int) -> int:
+    """How many packets came when the second before them, with them, held more than `cap`."""
+    ordered = sorted(times)
+    first = over = 0
+    for last, at in enumerate(ordered):
+        while at - ordered[first] >= 1.0:
+            first += 1
+        over += last - first + 1 > cap
+    return over
+
+
+# --- one function per promise ---------------------------------------------------------------------
+
+
+def _no_write(seen: _Seen) -> Measured:
+    verdicts: Counter[str] = Counter()
+    bad: Counter[str] = Counter()
+    for exchange, one in seen.named:
+        verdict = one.verdict
+        if verdict == "sign-in" and exchange.tier is Tier.IDENTIFY:
+            verdict = "write"
+        verdicts[verdict] += 1
+        if verdict in ("write", "unknown"):
+            bad[f"{one.protocol} {one.service}"] += 1
+    if not verdicts:
+        return "nothing was sent", None, "records"
+    words = (
+        f"{verdicts['write']} writes, {verdicts['unknown']} unknown of {sum(verdicts.values())} "
+        f"requests on record ({verdicts['read']} reads, {verdicts['session']} session set-ups, "
+        f"{verdicts['sign-in']} sign-ins)"
+    )
+    if bad:
+        words += ": " + ", ".join(sorted(bad)[:5])
+    return words, not bad, "records"
+
+
+def _one_connection(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return _from_safety(seen, "peak_concurrent", 1, "open at once to one device")
+    most = 0
+    by_device: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for one in seen.connections:
+        if one.opened is not None:
+            by_device[one.device].append((one.opened, 1))
+            by_device[one.device].append((one.closed or float("inf"), -1))
+    for changes in by_device.values():
+        now = 0
+        for _, change in sorted(changes, key=lambda c: (c[0], c[1])):
+            now += change
+            most = max(most, now)
+    return f"{most} open at once to one device, at most", most <= 1, "packets"
+
+
+def _from_safety(seen: _Seen, name: str, most: int, what: str) -> Measured:
+    if seen.all.safety is None:
+        return "no figures were kept", None, "records"
+    values = [int(getattr(one, name)) for one in seen.all.safety.devices]
+    worst = max(values, default=0)
+    return f"{worst} {what}, at most", worst <= most, "counters of the scan"
+
+
+def _device_rate(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return _rate_from_safety(seen)
+    times: dict[int, list[float]] = defaultdict(list)
+    for device, packet in seen.counted():
+        times[device].append(packet.at)
+    over = []
+    peaks: dict[str, int] = {}
+    for device, at in times.items():
+        limit = seen.limits[device]
+        peak = most_in_a_second(at)
+        cap = limit.packets_per_s
+        peaks[limit.profile] = max(peak, peaks.get(limit.profile, 0))
+        if cap is not None and peak > cap:
+            over.append(f"{limit.addresses[0]}: {peak} of {cap}")
+    early = _early_connections(seen)
+    words = "peaks in 1 s: " + ", ".join(f"{k} {v}" for k, v in sorted(peaks.items()))
+    words += f"; {len(early)} connections too soon"
+    if over or early:
+        words += ": " + ", ".join([*over, *early][:5])
+    return words, not over and not early, "packets"
+
+
+def _early_connections(seen: _Seen) -> list[str]:
+    last: dict[int, float] = {}
+    early = []
+    for one in sorted(seen.connections, key=lambda c: c.asked_at):
+        interval = seen.limits[one.device].connection_interval_s
+        if one.device in last and one.asked_at - last[one.device] < interval - EARLY_S:
+            early.append(f"{one.target} after {one.asked_at - last[one.device]:.2f} s")
+        last[one.device] = one.asked_at
+    return early
+
+
+def _rate_from_safety(seen: _Seen) -> Measured:
+    if seen.all.safety is None:
+        return "no figures were kept", None, "records"
+    caps = {
+        (limit.zone, address): limit.packets_per_s
+        for limit in seen.limits
+        for address in limit.addresses
+    }
+    over = []
+    for one in seen.all.safety.devices:
+        cap = caps.get((one.zone or "", one.address or ""))
+        if cap is not None and one.peak_packets_1s > cap:
+            over.append(f"{one.address}: {one.peak_packets_1s} of {cap}")
+    peak = max((one.peak_packets_1s for one in seen.all.safety.devices), default=0)
+    return f"at most {peak} in 1 s{_list(over)}", not over, "counters of the scan"
+
+
+def _list(bad: Sequence[str]) -> str:
+    return ": " + ", ".join(bad[:5]) if bad else ""
+
+
+def _zone_times(seen: _Seen) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = defaultdict(list)
+    for device, packet in seen.counted():
+        times[seen.limits[device].zone].append(packet.at)
+    return times
+
+
+def _zone_rate(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return "no packets to count", None, "packets"
+    caps = {limit.zone: limit.zone_packets_per_s for limit in seen.limits}
+    peaks = {zone: most_in_a_second(at) for zone, at in _zone_times(seen).items()}
+    over = [
+        f"{zone}: {peak} of {cap}"
+        for zone, peak in sorted(peaks.items())
+        if (cap := caps[zone]) is not None and peak > cap
+    ]
+    peak = max(peaks.values(), default=0)
+    return f"at most {peak} to one zone in 1 s{_list(over)}", not over, "packets"
+
+
+def _is_cap(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return "no packets to count", None, "packets"
+    devices: dict[int, list[float]] = defaultdict(list)
+    for device, packet in seen.counted():
+        devices[device].append(packet.at)
+    over = sum(
+        windows_over(at, cap)
+        for device, at in devices.items()
+        if (cap := seen.limits[device].packets_per_s) is not None
+    )
+    caps = {limit.zone: limit.zone_packets_per_s for limit in seen.limits}
+    over += sum(
+        windows_over(at, cap)
+        for zone, at in _zone_times(seen).items()
+        if (cap := caps[zone]) is not None
+    )
+    counted = sum(map(len, devices.values()))
+    return f"{over} windows over, {counted} packets", over == 0, "packets"
+
+
+def _budget(seen: _Seen) -> Measured:
+    sent: Counter[int] = Counter()
+    if seen.has_packets:
+        sent.update(device for device, _ in seen.counted())
+        basis = "packets"
+    elif seen.all.safety is not None:
+        for one in seen.all.safety.devices:
+            if (device := seen.device.get(one.address or "")) is not None:
+                sent[device] += one.packets_counted
+        basis = "counters of the scan"
+    else:
+        return "no figures were kept", None, "records"
+    over = [
+        f"{seen.limits[device].addresses[0]}: {count} of {seen.limits[device].budget}"
+        for device, count in sent.items()
+        if count > seen.limits[device].budget
+    ]
+    granted = sum(seen.limits[device].budget for device in sent)
+    words = f"{sum(sent.values())} sent of {granted} granted to {len(sent)} devices"
+    return f"{words}, {len(over)} over{_list(over)}", not over, basis
+
+
+def _own_protocol(seen: _Seen) -> Measured:
+    foreign = [
+        f"{one.protocol} on port {exchange.target.port}"
+        for exchange, one in seen.named
+        if one.protocol not in _SPEAKS.get(exchange.probe, (exchange.probe,))
+    ]
+    known = {(e.target.address, e.target.port) for e in seen.all.exchanges}
+    if seen.has_packets:
+        foreign += sorted(
+            {
+                f"port {p.target_port} of {p.target}, which no request names"
+                for p in seen.ours
+                if p.protocol in ("tcp", "udp") and (p.target, p.target_port) not in known
+            }
+        )
+    foreign += [f"port {port}" for _, port in known if port in PRINTERS]
+    words = f"{len(foreign)} requests of another protocol{_list(foreign)}"
+    if not seen.named:
+        return "nothing was sent", None, "records"
+    return words, not foreign, "records and packets" if seen.has_packets else "records"
+
+
+_SPEAKS = {
+    "enip": ("enip", "cip"), "http": ("http", "tls"), "ssh": ("ssh",), "sshconfig": ("ssh",),
+}  # fmt: skip
+
+
+def _no_drop(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return "no packets to count", None, "packets"
+    control = {(e.target.address, e.target.port) for e in seen.all.exchanges if e.probe in CONTROL}
+    dropped = [
+        f"{one.target} port {one.port}"
+        for one in seen.connections
+        if one.opened is not None
+        and one.closed is not None
+        and not one.sent
+        and ((one.target, one.port) in control or not one.received)
+    ]
+    taken = sum(one.opened is not None for one in seen.connections)
+    return f"{len(dropped)} of {taken} connections{_list(dropped)}", not dropped, "packets"
+
+
+def _well_formed(seen: _Seen) -> Measured:
+    odd = [f"{p.target}: {p.odd}" for p in seen.ours if p.odd]
+    odd += [
+        f"{one.protocol} to {exchange.target.address}: cut off"
+        for exchange, one in seen.named
+        if one.service in ("cut off", "not one message")
+    ]
+    basis = "records and packets" if seen.has_packets else "records"
+    if not seen.named:
+        return "nothing was sent", None, basis
+    return f"{len(odd)} malformed{_list(odd)}", not odd, basis
+
+
+def _clean_goodbye(seen: _Seen) -> Measured:
+    if not seen.has_packets:
+        return _from_safety(seen, "resets_sent", 0, "resets to one device")
+    left = {address for _, address in seen.all.left_alone}
+    resets = [
+        f"{p.target} port {p.target_port}"
+        for p in seen.ours
+        if p.protocol == "tcp" and p.flags & RST and p.target not in left
+    ]
+    return f"{len(resets)} resets from us{_list(resets)}", not resets, "packets"
+
+
+def _no_seat(seen: _Seen) -> Measured:
+    seats, seat_ports, units = [], [], defaultdict(set)
+    for exchange in seen.all.exchanges:
+        target = exchange.target
+        if target.port in SEATS and exchange.request:
+            seat_ports.append(f"{SEATS[target.port]} of {target.address}")
+        if exchange.probe == "s7" and (requests.tsap_of(exchange.request) or b"")[:1] == b"\x01":
+            seats.append(f"PG connection to {target.address}")
+        if exchange.probe == "modbus":
+            unit = requests.unit_of(exchange.request)
+            if unit is not None:
+                units[target.address].add(unit)
+    most = max(map(len, units.values()), default=0)
+    bad = [*seats, *seat_ports]
+    words = (
+        f"{len(seat_ports)} to IEC 104 or DNP3, {len(seats)} as programming device, "
+        f"at most {most} unit ids of one device{_list(bad)}"
+    )
+    return words, not bad and most <= MOST_UNITS, "records"
+
+
+def _breaker(seen: _Seen) -> Measured:
+    if not seen.all.left_alone:
+        return "no device showed distress", None, "records"
+    bad, most = [], 0
+    for (zone, address), moment in seen.all.left_alone.items():
+        at = moment.timestamp()
+        if seen.has_packets:
+            after = [p for p in seen.ours if p.counts and p.target == address and p.at > at]
+            count = len(after)
+            new = sum(bool(p.flags & SYN) for p in after if p.protocol == "tcp")
+        else:
+            later = [
+                e
+                for e in seen.all.exchanges
+                if (e.target.zone, e.target.address) == (zone, address) and e.sent_at > moment
+            ]
+            count = new = len(later)
+        most = max(most, count)
+        if new or count > AFTER_DISTRESS:
+            bad.append(f"{address}: {count} packets, {new} new connections")
+    words = (
+        f"{len(seen.all.left_alone)} devices left alone, at most {most} packets after{_list(bad)}"
+    )
+    return words, not bad, "packets" if seen.has_packets else "records"
+
+
+def _silence(seen: _Seen) -> Measured:
+    basis = "packets" if seen.has_packets else "records"
+    begun = sorted(e.sent_at.timestamp() for e in seen.all.exchanges)
+    counted = sorted(packet.at for _, packet in seen.counted()) if seen.has_packets else begun
+    moments: list[tuple[datetime, str, str | None]] = [(at, w, None) for at, w in seen.all.stops]
+    moments += [(at, f"the window of zone {z}", z) for z, at in seen.all.ends.items()]
+    if not moments or not counted:
+        return "no stop, and no window that ends", None, basis
+    bad: list[str] = []
+    worst: float | None = None
+    for moment, why, zone in moments:
+        at = moment.timestamp()
+        # A run that was gone on with begins anew: only this sitting's packets are after its stop.
+        again = next((b for b in begun if b > at + SILENT_S and zone is None), float("inf"))
+        after: Counter[int] = Counter()
+        for device, packet in seen.counted():
+            if at < packet.at < again and zone in (None, seen.limits[device].zone):
+                after[device] += 1
+                late = packet.at - at
+                worst = late if worst is None else max(worst, late)
+                if late > SILENT_S:
+                    bad.append(f"{late:.2f} s after {why}")
+        if max(after.values(), default=0) > AFTER_STOP:
+            bad.append(f"{max(after.values())} packets to one device after {why}")
+        if not seen.has_packets and any(
+            at < e.sent_at.timestamp() < again and zone in (None, e.target.zone)
+            for e in seen.all.exchanges
+        ):
+            bad.append(f"a request after {why}")
+    if worst is not None:
+        words = f"last packet {worst:.2f} s after {moments[0][1]}"
+    else:
+        first = min(at.timestamp() for at, _, _ in moments)
+        left = first - max((one for one in counted if one <= first), default=counted[0])
+        words = f"nothing after {len(moments)} ends; the last packet {left:.1f} s before the first"
+    return words + _list(bad), not bad, basis
+
+
+def _scope(seen: _Seen) -> Measured:
+    planned = {(limit.zone, a) for limit in seen.limits for a in limit.addresses}
+    outside = [
+        e.target.address
+        for e in seen.all.exchanges
+        if (e.target.zone, e.target.address) not in planned
+    ]
+    asked = len({e.target.address for e in seen.all.exchanges})
+    words = f"{len(outside)} requests outside {len(planned)} planned addresses, {asked} asked"
+    if not seen.all.exchanges:
+        return "nothing was sent", None, "records"
+    return words + _list(outside), not outside, "records"
+
+
+_PROMISES: tuple[tuple[int, str, str, Callable[[_Seen], Measured]], ...] = (
+    (1, "No write or control request", "0 writes, 0 unknown", _no_write),
+    (2, "One connection per device at a time", "1", _one_connection),
+    (3, "Rate per device", "at most the profile's, in any 1 s", _device_rate),
+    (4, "Rate per zone", "at most the profile's, in any 1 s", _zone_rate),
+    (5, "A cap, not an average", "0 windows over", _is_cap),
+    (6, "The packet budget holds", "sent at most what was planned, every device", _budget),
+    (7, "Only a port's own protocol", "0 foreign requests", _own_protocol),
+    (8, "No connect-and-drop", "0", _no_drop),
+    (9, "Well-formed traffic only", "0 malformed", _well_formed),
+    (10, "Clean goodbye", "0 resets", _clean_goodbye),
+    (11, "Nobody's seat is taken", "0, 0, at most 3 unit ids", _no_seat),
+    (15, "Circuit breaker", "at most 8 packets, no new connection", _breaker),
+    (16, "Stop and window end silence the wire", "at most 2 s, 5 packets", _silence),
+    (17, "Nothing outside the scope", "0", _scope),
+)
