@@ -20,6 +20,8 @@ from pathlib import Path
 from scanner.errors import ToolBug
 
 CAP_NET_RAW = 13
+NET_RAW = frozenset({CAP_NET_RAW})
+"""What the capture helper keeps."""
 
 _VERSION_3 = 0x20080522
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
@@ -48,15 +50,21 @@ class Standing:
         return f"{user}, capabilities {self.capabilities:#x}, no_new_privs {bit}"
 
 
-def standing(task: str = "self") -> Standing:
-    """Of a process (`self`, a number) or one of its threads (`1/task/2`)."""
-    place = Path("/proc") / task / "status"
+def standing() -> Standing:
+    """Of the calling process."""
+    found = of_thread("self")
+    return found or Standing(capabilities=None, no_new_privs=False, user=None)
+
+
+def of_thread(task: str) -> Standing | None:
+    """
+    Of a process (`self`, a number) or one of its threads (`1/task/2`); None where the system does
+    not tell. Raises OSError when it is gone.
+    """
     if sys.platform != "linux":
-        return Standing(capabilities=None, no_new_privs=False, user=None)
-    told = dict(
-        line.split(":", 1) for line in place.read_text(encoding="ascii", errors="replace").split("\n")
-        if ":" in line
-    )  # fmt: skip
+        return None
+    status = (Path("/proc") / task / "status").read_text(encoding="ascii", errors="replace")
+    told = dict(line.split(":", 1) for line in status.split("\n") if ":" in line)
     return Standing(
         capabilities=int(told["CapEff"], 16) | int(told["CapPrm"], 16),
         no_new_privs=told.get("NoNewPrivs", "0").strip() == "1",
@@ -64,9 +72,10 @@ def standing(task: str = "self") -> Standing:
     )
 
 
-def has(capability: int) -> bool:
+def may_capture() -> bool:
+    """Whether this process may watch packets (CAP_NET_RAW)."""
     held = standing().capabilities
-    return held is not None and bool(held & 1 << capability)
+    return held is not None and bool(held & 1 << CAP_NET_RAW)
 
 
 def drop(keep: frozenset[int] = frozenset()) -> Standing:
@@ -93,9 +102,10 @@ def drop(keep: frozenset[int] = frozenset()) -> Standing:
     if libc.capset(header, sets) != 0:
         raise _failed("capset")
     for thread in Path("/proc/self/task").iterdir():
-        found = standing(f"self/task/{thread.name}")
-        if found.capabilities != wanted or not found.no_new_privs:
-            raise ToolBug(f"a thread was started before privileges were given up: {found.words}")
+        found = of_thread(f"self/task/{thread.name}")
+        if found is None or found.capabilities != wanted or not found.no_new_privs:
+            words = found.words if found else "not known"
+            raise ToolBug(f"a thread was started before privileges were given up: {words}")
     return standing()
 
 
