@@ -139,7 +139,8 @@ class Ground:
 
     def heal(self, *addresses: str) -> None:
         """They live again."""
-        self._firewall(f"delete element netdev proof dead {{ {', '.join(addresses)} }}")
+        if addresses:
+            self._firewall(f"delete element netdev proof dead {{ {', '.join(addresses)} }}")
 
     def nobody_but(self, addresses: Sequence[str]) -> None:
         """Every other address is nobody: silent, as an address without a device is."""
