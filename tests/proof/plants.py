@@ -30,7 +30,8 @@ from tests.proof.promise import Unable
 
 PROFILES: Final = {"fragile": (4, 5.0, 20), "default": (8, 1.0, 50), "robust": (40, 0.25, 1000)}
 """Packets to a device in any second, s between connections, packets in a zone in any second."""
-ROUTERS: Final = frozenset({"10.76.0.2"})
+ROUTERS: Final = frozenset({"10.76.0.2", "10.78.0.253"})
+"""Neighbours of the scanner that are no devices."""
 
 CONNECTIONS: Final[Mapping[tuple[str, str], int]] = {
     ("s7", "identify"): 2,  # a second one after an explicit refusal

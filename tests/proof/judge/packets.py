@@ -30,7 +30,8 @@ class Packet:
     """
     One frame. `at` in seconds since 1970. `protocol` is tcp, udp, icmp, arp, or a number with its
     layer ("ip 47", "ethertype 0x86dd"). Addresses and ports are those of IPv4, TCP and UDP; for
-    ARP the addresses asked from and for. `odd` names what a well-formed packet has not.
+    ARP the addresses asked from and for, with the operation in `flags`. `odd` names what a
+    well-formed packet has not.
     """
 
     number: int
@@ -51,6 +52,11 @@ class Packet:
     def counts(self) -> bool:
         """Everything but a pure ACK."""
         return self.protocol != "tcp" or bool(self.payload) or bool(self.flags & (FIN | SYN | RST))
+
+    @property
+    def is_reply(self) -> bool:
+        """An answer to who asked for our address by ARP (RFC 826: operation 2)."""
+        return self.protocol == "arp" and self.flags == 2
 
     @property
     def is_pure_ack(self) -> bool:
@@ -123,12 +129,13 @@ def _ethernet(number: int, at: float, frame: bytes) -> Packet:
     kind = int.from_bytes(frame[12:14], "big") if len(frame) >= 14 else 0
     if kind == 0x0800 and len(frame) >= 34:
         return _ipv4(number, at, frame[14:])
-    source = target = ""
+    source, target, operation = "", "", 0
     protocol = f"ethertype {kind:#06x}"
     if kind == 0x0806 and len(frame) >= 42:
         protocol, source, target = "arp", _dotted(frame[28:32]), _dotted(frame[38:42])
+        operation = int.from_bytes(frame[20:22], "big")
     return Packet(
-        number, at, source, target, protocol, 0, 0, 0, 0, 0, frame[14:], len(frame) - 14, ""
+        number, at, source, target, protocol, 0, 0, operation, 0, 0, frame[14:], len(frame) - 14, ""
     )
 
 

@@ -513,7 +513,7 @@ class _Case:
                     found.fault(f"a frame of {packet.protocol}")
                 continue
             found.cases += 1
-            if packet.protocol == "arp" and packet.target in self.allowed.own:
+            if packet.is_reply or (packet.protocol == "arp" and packet.target in self.allowed.own):
                 continue
             if not inside(packet.target):
                 found.counts["outside"] += 1
