@@ -336,13 +336,15 @@ class _Told:
         """`before` is the link that stands before this event, `number` how many events do."""
         name = f"event {event.seq} ({event.kind})"
         tell = getattr(self, f"_{event.kind}", None) if event.kind in _KINDS else None
-        if tell is None:
+        if tell is None and event.kind not in NOTES:
             self.problems.append(f"{name} is of a kind that is not known")
             return
         try:
             content = json.loads(event.payload)
             if canonical(content) != event.payload:
                 raise ValueError("is not in its one form")
+            if tell is None:
+                return
             if event.kind == "end":
                 end = _end_record(content, seq=event.seq, run=self.run_id, before=before)
                 if event.seq != number + 1:
@@ -417,6 +419,8 @@ class _Told:
         raise NotImplementedError  # add() reads it: it needs the link before
 
 
+NOTES = frozenset({"limits", "capture", "halt"})
+"""Kinds of events that have no row of their own: the chain alone holds them."""
 _KINDS = {
     "run", "question", "intent", "ended", "observation", "reopened", "state", "safety", "end",
 }  # fmt: skip

@@ -180,6 +180,9 @@ def _follow_events(
                 run.update(state=told["state"], reason=told["reason"], state_at=_time(told["at"]))
             case "safety":
                 run["safety"] = ("sha256", told["sha256"])
+            case "limits" | "capture" | "halt":
+                if not isinstance(told, dict):
+                    raise Broken(f"{where} ({kind}): not readable")
             case "end":
                 _check_end(told, seq=seq, run=run["id"], link=link, public_key=public_key)
                 verdict.ends.append(told["statement"])

@@ -275,6 +275,16 @@ def test_a_reopened_question_and_its_second_answer_are_followed() -> None:
     assert check(events, rows).whole
 
 
+def test_a_note_has_no_row_and_a_kind_that_nobody_knows_is_told() -> None:
+    events = recorded()
+    noted = [*events, evidence.append(events[-1], "capture", {"whole": True})]
+    odd = [*events, evidence.append(events[-1], "other", {"whole": True})]
+
+    assert check(noted, kept(events)).whole
+    (problem,) = check(odd, kept(events)).problems
+    assert "not known" in problem
+
+
 # --- the signed end ----------------------------------------------------------------------------
 
 
