@@ -923,12 +923,12 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
             ),
         )
     values: dict[str, Value] = {}
-    async with session.relay() as (host, port), client.reader(host, port, version) as read:
-        try:
+    try:
+        async with session.relay() as (host, port), client.reader(host, port, version) as read:
             await _read_tables(read, values)
-        except Silent:
-            if not values:
-                raise
+    except Silent:
+        if not values:
+            raise
     index = chassis_index(values)
     firmwares = tuple(
         fact.firmware

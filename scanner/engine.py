@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -194,8 +195,7 @@ class Engine:
             await self._keep(visit, question, Outcome.WITHHELD, reason, (), ())
             return
         await self._ask(visit, question, grant)
-        if visit.device.health.needs_canary and not self._governor.halted:
-            await self._canary(visit, visit.device.health.needs_canary, pause=True)
+        await self._canary_if_needed(visit)
 
     async def _ask(self, visit: _Visit, question: PlannedQuestion, grant: Grant) -> None:
         started = self._governor.clock.wall()
@@ -262,6 +262,7 @@ class Engine:
             executor=self._executor,
             canary=canary,
             at_most_s=visit.granted_s - visit.busy_s,
+            ask_canary=None if canary else partial(self._canary_if_needed, visit),
         )
 
     async def _keep(
@@ -302,6 +303,11 @@ class Engine:
         if outcome is Outcome.ANSWERED:
             self.progress.found.add(visit.plan.key)
         self._tell(last=f"{target.address} {question.service}: {outcome}")
+
+    async def _canary_if_needed(self, visit: _Visit) -> None:
+        why = visit.device.health.needs_canary
+        if why and not self._governor.halted:
+            await self._canary(visit, why, pause=True)
 
     async def _canary(self, visit: _Visit, why: str, *, pause: bool) -> None:
         """

@@ -568,6 +568,25 @@ class Governor:
         """The device reset a connection in mid-exchange."""
         self._sign(device, f"port {port}, {question}: reset in mid-exchange")
 
+    def note_handshake_reset(self, device: Device, port: int) -> None:
+        """
+        Some servers refuse an old TLS version with a reset, others reset because they are not well:
+        a canary finds out.
+        """
+        if self.has_answered(device):
+            self._ask_canary(device, f"port {port}, TLS handshake: reset")
+
+    def note_reset_at_once(self, device: Device, port: int) -> None:
+        """
+        A connection was taken and reset before a word: a sign where it has worked before; at a new
+        port it may be how this service refuses, and a canary finds out.
+        """
+        what = f"port {port}: reset a connection that it had just taken"
+        if port in device.health.answered_ports:
+            self._sign(device, what)
+        elif self.has_answered(device):
+            self._ask_canary(device, what)
+
     def note_dead(self, device: Device, port: int, question: str) -> None:
         """The device took our connection and then acknowledged nothing any more."""
         self._sign(device, f"port {port}, {question}: nothing is acknowledged any more", stop=True)

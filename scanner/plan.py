@@ -235,7 +235,7 @@ def _device(
         for question in _on_ports(probe, zone, address, policy)
     )
     identify = [q for q in questions if q.probe.tier is Tier.IDENTIFY]
-    deep = len(identify) < len(questions)
+    deep = len(questions) - len(identify)
     canaries = 1 + len(identify) // SILENT_PORTS + deep
     dearest = min(CANARY, max((q.worst for q in identify), default=0))
     return DevicePlan(

@@ -79,8 +79,9 @@ async def relayed(
     except Withheld:
         raise
     except asyncio.CancelledError:
-        if relay.ended_wait and relay.refusal is not None and task.uncancel() == 0:
-            raise relay.refusal from None
+        why = relay.refusal or relay.trouble
+        if relay.ended_wait and why is not None and task.uncancel() == 0:
+            raise why from None
         raise
     except Exception:
         if relay.refusal is not None:
@@ -115,8 +116,8 @@ class _Relay:
 
     def end_wait(self) -> None:
         """
-        A library that waits for a datagram is not told that none will come: after a halt it would
-        wait out its own time. The task that uses it is cancelled, as asyncio.timeout does.
+        A library that waits for a datagram is not told that none will come: it would wait out its
+        own time. The task that uses it is cancelled, as asyncio.timeout does.
         """
         if not self.ended_wait:
             self.ended_wait = True
@@ -196,9 +197,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     async def _answer(self, data: bytes) -> None:
         try:
             reply = await self._relay.ask(data)
-        except WireError:
-            return
-        except Withheld:
+        except (WireError, Withheld):
             self._relay.end_wait()
             return
         if self._transport is not None and self._peer is not None:

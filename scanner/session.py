@@ -62,10 +62,10 @@ HALTED_REPLY_S = 0.4
 """After a halt, how long the one request of a connection just made waits for its reply."""
 OVERTIME_S = 0.5
 """Until a probe that does not see its own deadline is ended."""
-CHEAP_FLIGHTS = 2
+HEAVY_FLIGHT = 3
 """
-The first answers of an SSH server (its name, its lists) are comparable with those of the identify
-tier; the later ones cost it arithmetic that takes an old device seconds.
+The answer of an SSH server that may take an old device seconds of arithmetic, after its name and
+its lists: it alone is not compared with how fast the port was when it was identified.
 """
 WINDOW_WATCH_S = 0.5
 CLEAR_EVIDENCE = 8 * 1024
@@ -183,11 +183,14 @@ class GovernedSession:
         executor: Executor,
         canary: bool = False,
         at_most_s: float = math.inf,
+        ask_canary: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """
         `question` is its key, "" for a canary, which is over (CanaryAnswered) with its first
-        answer. `at_most_s` is what its device has left of its time.
+        answer. `at_most_s` is what its device has left of its time. `ask_canary` is called between
+        two connections where a sign was seen on the first; None: there is no second then.
         """
+        self._ask_canary = ask_canary
         self._canary = canary
         self._answers = 0
         self._begun = False
@@ -322,11 +325,10 @@ class GovernedSession:
             self._secrets |= {request[start:end] for start, end in secrets if start < end}
         if self._canary:
             self._be_brief(label)
-        else:
-            self._governor.check_pause(self._device, connecting=False)
         self._no_second_knock()
         self._begun = False
         deadline_s = self._bounded(deadline_s)
+        await self._after_canary()
         self._check(self._with_connect(deadline_s))
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
@@ -334,7 +336,11 @@ class GovernedSession:
                 await self._connect(label)
                 deadline_s = self._go_on(deadline_s, says_something=request is not None)
             if request is not None:
-                await self._send(request)
+                try:
+                    await self._send(request)
+                except Reset:
+                    self._governor.note_reset(self._device, self._target.port, label)
+                    raise
             if framer is None:
                 return b""
             record.reply = await self._read_reply(
@@ -355,6 +361,20 @@ class GovernedSession:
         port = self._target.port
         if (port, label) not in asked and any(one == port for one, _ in asked):
             raise Silent("it did not answer this before")
+
+    async def _after_canary(self) -> None:
+        """
+        Raises BreakerOpen where a device that is paused must not get what comes next. Between two
+        connections of one question the canary is asked first, and the question goes on if it is
+        answered.
+        """
+        if self._canary:
+            return
+        between = self._wire is None
+        if between and self._ask_canary is not None and self._device.health.needs_canary:
+            self._release_slot()
+            await self._ask_canary()
+        self._governor.check_pause(self._device, connecting=between)
 
     def _no_second_knock(self) -> None:
         """A probe that goes on to its next question after a silent connect: nobody is there."""
@@ -460,8 +480,6 @@ class GovernedSession:
         if self._connections >= self._probe.connections:
             raise ToolBug(f"probe {self._probe.name} wants more connections than it declared")
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
-        if not self._canary:
-            self._governor.check_pause(self._device, connecting=True)
         self._connections += 1
         self._silence, self._quiet = None, None
         wire = Wire(self._target, self._device, self._governor, self._may_go)
@@ -481,6 +499,8 @@ class GovernedSession:
                 self._note_silence(label)
             elif isinstance(error, Refused):
                 self._governor.note_refused(self._device, port)
+            elif isinstance(error, Reset) and not self._canary:
+                self._governor.note_reset_at_once(self._device, port)
             await wire.close()
             raise
         self._wire = wire
@@ -637,6 +657,7 @@ class GovernedSession:
             self._be_brief("TLS handshake")
         self._no_second_knock()
         deadline_s = self._bounded(REQUEST_S)
+        await self._after_canary()
         self._check(self._with_connect(deadline_s))
         await self._take_slot()
         self._tls_in, self._tls_out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -676,9 +697,12 @@ class GovernedSession:
         while True:
             if data:
                 self._judge_records(data)
-                await self._wire.send(data)
+                try:
+                    await self._wire.send(data)
+                except Reset as error:
+                    self._note_handshake_reset(label, record)
+                    raise BadReply("the device reset the connection in the handshake") from error
             if tls.version() is not None and _is_done(tls):
-                self._answered(label, started, record)
                 return
             left = started + (deadline_s if record.reply else patience_s) - clock()
             after_halt_s = HALTED_REPLY_S if self._begun and not record.reply else 0.0
@@ -688,17 +712,26 @@ class GovernedSession:
                 self._note_silence(label)
                 raise
             except Reset as error:
-                if record.reply:
-                    self._governor.note_reset(self._device, self._target.port, label)
+                self._note_handshake_reset(label, record)
                 raise BadReply("the device reset the connection in the handshake") from error
             if record.first_byte_at is None:
                 record.first_byte_at = max(clock() - self._wire_age(), started)
             if not received:
                 raise BadReply("the device closed the connection in the handshake")
+            if not record.reply:
+                self._answered(label, started, record)
+                if not self._canary:
+                    self._governor.check_pause(self._device, connecting=True)
             record.reply = (record.reply + received)[:CLEAR_EVIDENCE]
             self._settle()
             self._tls_in.write(received)
             data = self._handshake_step(tls)
+
+    def _note_handshake_reset(self, label: str, record: _Record) -> None:
+        if record.reply:
+            self._governor.note_reset(self._device, self._target.port, label)
+        elif not self._canary:
+            self._governor.note_handshake_reset(self._device, self._target.port)
 
     def _judge_records(self, data: bytes) -> None:
         guard = open_guard("tls")
@@ -755,9 +788,12 @@ class GovernedSession:
         try:
             await self.close()
         finally:
-            if self._slot_held:
-                self._slot_held = False
-                self._device.slot.release()
+            self._release_slot()
+
+    def _release_slot(self) -> None:
+        if self._slot_held:
+            self._slot_held = False
+            self._device.slot.release()
 
     # --- libraries ------------------------------------------------------------------------------
 
@@ -878,7 +914,7 @@ class GovernedSession:
             if not data:
                 return
             flights += 1
-            if flights <= CHEAP_FLIGHTS and self.tier is not Tier.LOGIN:
+            if flights != HEAVY_FLIGHT and self.tier is not Tier.LOGIN:
                 took = clock() - self._wire.heard_ago_s() - (asked_at or began)
                 self._governor.note_new(self._device, self._target.port, label, took)
                 self._governor.check_pause(self._device, connecting=False)

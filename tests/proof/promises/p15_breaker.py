@@ -223,7 +223,7 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
 
 def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float:
     """
-    When we first asked for what came changed. While nothing is asked nothing can be seen, and a
+    When we first asked for what came changed, or when the first reset came. While nothing is asked nothing can be seen, and a
     port where nobody listens refuses as it did before.
     """
     served = {p.source_port for p in packets if p.source == patient.address and speaks(p)}
@@ -240,7 +240,7 @@ def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float
             if patient.way == "slow" and late:
                 return asked
             if patient.way == "resets" and packet.flags & RST:
-                return asked
+                return packet.at
     return math.inf
 
 
