@@ -152,21 +152,22 @@ def _times(packets: Sequence[Packet]) -> tuple[float, float]:
     begun = packets[0].at
     ended = packets[-1].at
     asked: float | None = None
+    said: set[int] = set()
     answered = False
     unanswered = 0.0
     for p in packets:
         if p.source not in OWN:
             answered = answered or bool(p.payload)
             continue
-        if p.flags & (FIN | RST):
-            ended = p.at
+        gives_up = bool(p.flags & (FIN | RST))
+        if gives_up or (p.payload and p.sequence not in said):
             if asked is not None and not answered:
                 unanswered = max(unanswered, p.at - asked)
+            asked, answered = p.at, False
+            said.add(p.sequence)
+        if gives_up:
+            ended = p.at
             break
-        if p.payload:
-            if asked is None or answered:
-                asked = p.at
-            answered = False
     return ended - begun, unanswered
 
 
