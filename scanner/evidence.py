@@ -343,6 +343,8 @@ class _Told:
             content = json.loads(event.payload)
             if canonical(content) != event.payload:
                 raise ValueError("is not in its one form")
+            if not isinstance(content, dict):
+                raise TypeError("an event's content has names")
             if tell is None:
                 return
             if event.kind == "end":
