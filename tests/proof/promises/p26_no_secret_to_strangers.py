@@ -437,6 +437,6 @@ PROMISE = Promise(
     number=26,
     title="No reusable secret goes to an unproven host",
     target="0 in 1,000 runs",
-    counts={"ci": 20, "full": 1000},
+    counts={"ci": 10, "full": 1000},
     measure=measure,
 )
