@@ -77,6 +77,14 @@ def csv_cell(text: str) -> str:
 _AFTER_SEMICOLON = re.compile(rf"(;[\s\"']*)(?=[{re.escape(''.join(FORMULA_STARTS))}])")
 
 
+def ascii_json(document: bytes) -> bytes:
+    """
+    JSON that was written in ASCII, with DEL spelled out too: a terminal that shows it obeys
+    nothing. Outside strings there is no DEL.
+    """
+    return document.replace(b"\x7f", b"\\u007f")
+
+
 def _units(text: str) -> int:
     """Length as spreadsheets count it: what is beyond the 16-bit characters counts twice."""
     return len(text) + sum(character > "\uffff" for character in text)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reports.inert import csv_cell
+from reports.inert import ascii_json, csv_cell
 from scanner.model import Assessment, Asset, Finding, Outcome
 
 Row = Mapping[str, Any]
@@ -24,8 +24,7 @@ def render(assessment: Assessment) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, rows in tables(assessment).items():
         found[f"{name}.csv"] = _csv(rows).encode("utf-8-sig")  # spreadsheets look for the mark
-        text = json.dumps(rows, indent=2)  # ASCII: a terminal that shows it obeys nothing
-        found[f"{name}.json"] = text.encode() + b"\n"
+        found[f"{name}.json"] = ascii_json(json.dumps(rows, indent=2).encode()) + b"\n"
     return found
 
 

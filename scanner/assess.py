@@ -793,7 +793,8 @@ def _adapter() -> TypeAdapter[Assessment]:
 
 def to_json(assessment: Assessment) -> bytes:
     """Pure ASCII: what a device sent stays inert when the file is shown in a terminal."""
-    return _adapter().dump_json(assessment, indent=1, ensure_ascii=True)
+    document = _adapter().dump_json(assessment, indent=1, ensure_ascii=True)
+    return document.replace(b"\x7f", b"\\u007f")  # ASCII too, and only ever within a string
 
 
 def from_json(document: bytes) -> Assessment:

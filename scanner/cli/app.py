@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reports.inert import visible
+from reports.inert import ascii_json, visible
 from scanner import __version__
 from scanner.cli.terminal import Terminal
 from scanner.errors import ToolBug, UsageError, WalkdownError
@@ -69,6 +69,7 @@ class Ended(Exception):
 
 def run() -> None:
     """Parse, carry out, and turn every outcome into its exit code."""
+    _leave_no_core()
     try:
         app()
     except Ended as ended:
@@ -100,6 +101,16 @@ def run() -> None:
         _internal(bug)
         code = INTERNAL
     raise SystemExit(code)
+
+
+def _leave_no_core() -> None:
+    """A crash must not write our memory, with the operator's secrets in it, to a disk (core(5))."""
+    try:
+        import resource
+    except ImportError:  # Windows keeps no such file unless it is told to
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def _say(error: WalkdownError) -> None:
@@ -134,7 +145,7 @@ def _print_json(value: object) -> None:
 
 def _write(document: bytes) -> None:
     """JSON in pure ASCII, so that text from devices stays inert in a terminal too."""
-    sys.stdout.write(document.decode("ascii") + "\n")
+    sys.stdout.write(ascii_json(document).decode("ascii") + "\n")
 
 
 def _plain(value: object) -> str:

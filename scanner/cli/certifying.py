@@ -12,6 +12,7 @@ from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket
 
 from pydantic import TypeAdapter
 
+from reports.inert import ascii_json
 from scanner import __version__, capture, privileges, tripwire
 from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
@@ -193,7 +194,8 @@ def _packets(events: Iterable[Event], path: Path) -> tuple[list[packets.Packet] 
 
 def text_of(made: Certificate) -> bytes:
     """The certificate as JSON."""
-    return json.dumps(CERTIFICATE.dump_python(made, mode="json"), indent=2).encode() + b"\n"
+    document = json.dumps(CERTIFICATE.dump_python(made, mode="json"), indent=2).encode()
+    return ascii_json(document) + b"\n"
 
 
 def read(folder: Path) -> Certificate | None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from lab import control, score
 from lab.errors import LabError
 from lab.plant import load
+from reports.inert import ascii_json
 from scanner.cli import assessing, display, scanning
 from scanner.errors import UsageError
 from scanner.model import Assessment
@@ -99,7 +100,8 @@ def lab_score(run: Path, plant: str, folder: Path | None, *, as_json: bool) -> t
     except LabError as error:
         raise UsageError(str(error)) from error
     if as_json:
-        text = json.dumps({"score": asdict(found), "ledgers": totals}, indent=2, default=str)
+        document = json.dumps({"score": asdict(found), "ledgers": totals}, indent=2, default=str)
+        text = ascii_json(document.encode()).decode()
     else:
         text = score.render(found)
         if totals:

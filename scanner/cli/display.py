@@ -296,7 +296,7 @@ def show_inventory(console: Console, assets: Sequence[Asset]) -> None:
 def _where(asset: Asset) -> str:
     mark = " [yellow]*[/yellow]" if asset.conflicts else ""
     behind = f" #{inert(asset.sub_address)}" if asset.sub_address else ""
-    return f"{asset.address or '–'}{behind}{mark}"
+    return f"{inert(asset.address or '–')}{behind}{mark}"
 
 
 def _described(asset: Asset) -> str:
@@ -348,7 +348,7 @@ def show_diff(console: Console, found: Diff) -> None:
     for level in found.levels:
         where = inert(level.zone or level.conduit or "")
         console.print(
-            f"[bold]SL-A[/bold] {where} {level.fr}: {level.low_before}–{level.high_before} → "
+            f"[bold]SL-A[/bold] {where} {inert(level.fr)}: {level.low_before}–{level.high_before} → "
             f"{level.low_after}–{level.high_after}",
             highlight=False,
         )
@@ -361,8 +361,8 @@ def show_exchanges(console: Console, exchanges: Sequence[Exchange]) -> None:
     for exchange in exchanges:
         target = exchange.target
         console.print(
-            f"[bold]{exchange.sent_at.isoformat(timespec='milliseconds')}[/bold] {exchange.id} "
-            f"{inert(target.zone)}/{target.address} {target.transport}/{target.port} "
+            f"[bold]{exchange.sent_at.isoformat(timespec='milliseconds')}[/bold] {inert(exchange.id)} "
+            f"{inert(target.zone)}/{inert(target.address)} {target.transport}/{target.port} "
             f"{inert(exchange.probe)} ({exchange.tier}): {inert(exchange.label)} → "
             f"{exchange.outcome}" + (f" ({inert(exchange.reason)})" if exchange.reason else ""),
             highlight=False,

@@ -50,6 +50,15 @@ def test_equal_assessments_give_equal_tables(plant: Assessment) -> None:
     assert tables.render(plant) == tables.render(replace(plant))
 
 
+def test_json_keeps_del_and_shows_none(plant: Assessment) -> None:
+    hostile = replace(plant, assets=(replace(plant.assets[0], name="a\x7fb\x1b\x9b"),))
+
+    document = tables.render(hostile)["inventory.json"]
+
+    assert all(32 <= byte < 127 or byte == 10 for byte in document)
+    assert json.loads(document)[0]["name"] == "a\x7fb\x1b\x9b"
+
+
 def test_an_empty_plant_gives_empty_tables(plant: Assessment) -> None:
     total: SafetyFigures = plant.safety.total
     empty = replace(
