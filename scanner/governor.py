@@ -212,12 +212,15 @@ class Governor:
         clock: Clock,
         permission: Callable[[str, datetime], Permission],
         in_scope: Callable[[str, str], bool],
+        *,
+        since: tuple[datetime, float] | None = None,
     ) -> None:
+        """`since`: wall and monotonic clock when the scan was called for; None: now."""
         self.clock = clock
         self._permission = permission
         self._in_scope = in_scope
         self._deadlines: dict[str, float] = {}
-        self._begun = (clock.wall(), clock.monotonic())
+        self._begun = since or (clock.wall(), clock.monotonic())
         self._devices: dict[str, Device] = {}
         self._zones: dict[str, ZoneState] = {}
         self._halt = asyncio.Event()

@@ -120,6 +120,7 @@ async def scan(
     Raises UsageError (site file, authorisation, nothing to do) and StoreError before anything is
     sent.
     """
+    since = (utc_now(), time.monotonic())
     installation.refuse_changed_files()
     which = load_site(order.site_file, now=utc_now())
     if problem := windows.authorisation_problem(which, utc_now()):
@@ -148,7 +149,7 @@ async def scan(
             certifying.note_limits(store, plan, _ends(which, plan), captured=words)
             end = await _run(
                 order, which, plan, state, store, place, environment, watch, lease_held,
-                handle_signals, lock.beat,
+                handle_signals, lock.beat, since,
             )  # fmt: skip
             if helper is not None:
                 await asyncio.sleep(capture.SETTLE_S)
@@ -271,6 +272,7 @@ async def _run(
     lease_held: Callable[[], bool],
     handle_signals: bool,
     beat: Callable[[datetime], bool],
+    since: tuple[datetime, float],
 ) -> ScanEnd:
     def permission(zone: str, now: datetime) -> Permission:
         if not lease_held():
@@ -278,7 +280,7 @@ async def _run(
         return windows.permission(which, zone, now)
 
     clock = Clock(monotonic=time.monotonic, wall=utc_now, sleep=asyncio.sleep)
-    governor = Governor(clock, permission, which.in_scope)
+    governor = Governor(clock, permission, which.in_scope, since=since)
     with ThreadPoolExecutor(16, thread_name_prefix="library") as executor:
         engine = Engine(
             plan=plan,

@@ -229,7 +229,7 @@ def _steps(
         until = datetime.fromtimestamp(now + 4 + case.moment, UTC)
         case.stopped = until.timestamp()
         if "back" in case.cause:
-            clock = {"after": case.moment / 2, "by": -3600.0}
+            clock = {"after": max(case.moment / 2, 1.5), "by": -3600.0}
     elif case.cause == "clock put forward":
         until = datetime.fromtimestamp(now + 1800, UTC)
         clock = {"after": case.moment, "by": 3600.0}

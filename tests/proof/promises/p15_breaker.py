@@ -223,8 +223,8 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
 
 def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float:
     """
-    When we first asked for what came changed, or when the first reset came. While nothing is asked nothing can be seen, and a
-    port where nobody listens refuses as it did before.
+    When we first asked for what came changed, or when the first reset came. While nothing is asked
+    nothing can be seen, and a port where nobody listens refuses as it did before.
     """
     served = {p.source_port for p in packets if p.source == patient.address and speaks(p)}
     asked = moment
