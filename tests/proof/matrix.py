@@ -2,8 +2,8 @@
 Every probe against every behaviour: one plant, scanned once, judged once, read by many promises.
 
 The plant has a device for each kind with each behaviour of the lab's table (lab.proving); the
-probes are found as the product finds them. A probe for whose service the lab has no device, and a
-probe that never met a behaviour, are named and fail promise 1: nothing is added here for either.
+probes are found as the product finds them. A probe for whose service the lab has no device fails
+promise 1 by name; a probe that has not met a behaviour is named too.
 
 The small size takes, beside every kind without a fault, a share of the devices that is drawn anew
 with every seed, each behaviour at least once; the full size takes all, in all variants, in as many
@@ -18,6 +18,7 @@ import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ SMALL_SHARE: Final = 0.16
 PACKETS: Final = 100_000
 """That the full size captures for promise 5."""
 CROWD: Final = 50
+NO_DEVICE: Final = "no device"
 FRAGILE_EVERY: Final = 4
 """Every so many devices have profile fragile, as far as they are only identified."""
 
@@ -48,7 +50,7 @@ class Matrix:
         self.findings: dict[int, Finding] = defaultdict(Finding)
         self.services: dict[str, int] = {}
         self.met: set[str] = set()
-        self.missing: set[str] = set()
+        self.wanted: set[str] = set()
         self.rounds = 0
         self.devices = 0
 
@@ -60,12 +62,17 @@ class Matrix:
         for service, n in told["services"].items():
             self.services[service] = self.services.get(service, 0) + n
         self.met.update(told["met"])
-        self.missing.update(told["missing"])
+        self.wanted.update(told["wanted"])
 
     @property
     def unmet(self) -> list[str]:
-        """Pairs that no round has seen, and probes without a device."""
-        return sorted(self.missing - self.met)
+        """Pairs that no round has seen."""
+        return sorted(pair for pair in self.wanted - self.met if not pair.startswith(NO_DEVICE))
+
+    @property
+    def without_device(self) -> list[str]:
+        """Probes that could not be proved at all."""
+        return sorted(pair for pair in self.wanted if pair.startswith(NO_DEVICE))
 
 
 def merged(finding: Finding, told: Mapping[str, Any]) -> None:
@@ -103,9 +110,17 @@ def crowd(work: Work) -> Matrix:
 # --- making it -----------------------------------------------------------------------------------
 
 
+DEEPER: Final[Mapping[str, int]] = {
+    "https-login": 5, "ssh-login": 2, "snmp-login": 13,
+}  # fmt: skip
+"""Kinds whose fault would otherwise end the visit before the login: connections (datagrams) that
+identifying and reading take."""
+
+
 def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     """The devices of one round. Round 0 of the full size has the first variants, 1 all of them."""
     raw = proving.plant(variants=size == "full" and number % 2 == 1)
+    _deepen(raw)
     devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
     if size == "ci":
         devices = _some(devices, random.Random(seed))
@@ -120,6 +135,35 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     return {
         **raw, "devices": devices, "zones": [zone for zone in raw["zones"] if zone["id"] in kept],
     }  # fmt: skip
+
+
+def _deepen(raw: dict[str, Any]) -> None:
+    """
+    More devices for probes that are only asked after others: EtherNet/IP over TCP where the
+    datagram stays unanswered, and logins after all reading went well.
+    """
+    zones = {zone["id"]: zone for zone in raw["zones"]}
+    for device in list(raw["devices"]):
+        kind, behaviour, variant = device["name"].split("--")
+        more = deepcopy(device)
+        if kind == "enip-tcp":
+            more["faults"].append({"name": "silent", "on": ["enip"], "over": "udp"})
+            more["name"] = f"enip-tcp-only--{behaviour}--{variant}"
+        elif kind in DEEPER and behaviour != "normal":
+            for fault in more["faults"]:
+                fault["after"] = DEEPER[kind]
+            more["name"] = f"{kind}-late--{behaviour}--{variant}"
+        else:
+            continue
+        number = len(raw["zones"])
+        third, last = divmod(number, proving.PER_NETWORK)
+        more["address"] = f"{proving.BASE}.{proving.ZONES_FROM + third}.{1 + last}"
+        more["zone"] = f"z{number}"
+        raw["zones"].append(
+            {**zones[device["zone"]], "id": more["zone"], "name": more["zone"],
+             "networks": [f"{more['address']}/32"]}
+        )  # fmt: skip
+        raw["devices"].append(more)
 
 
 def _some(devices: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
@@ -145,9 +189,7 @@ def _some(devices: list[dict[str, Any]], rng: random.Random) -> list[dict[str, A
 def one_round(work: Work, number: int, folder: Path) -> None:
     raw = plant(work.size, work.setting.seed + number, number)
     result = _measured(work, raw, folder)
-    result["met"], result["missing"] = pairs(raw, folder / "run" / "walkdown.db")
-    if work.size == "ci":
-        result["missing"] = [m for m in result["missing"] if m.startswith("no device")]
+    result["met"], result["wanted"] = pairs(raw, folder / "run" / "walkdown.db")
     _keep(result, folder)
 
 
@@ -157,7 +199,7 @@ def _crowd(work: Work, folder: Path) -> None:
     # those of the scanner and of the device side are not in the scope.
     raw["zones"][0]["networks"] = [f"{device['address']}/32" for device in raw["devices"]]
     result = _measured(work, raw, folder)
-    result["met"] = result["missing"] = []
+    result["met"] = result["wanted"] = []
     _keep(result, folder)
 
 
@@ -208,7 +250,7 @@ def pairs(raw: Mapping[str, Any], database: Path) -> tuple[list[str], list[str]]
         try:
             proving.kinds_for(service)
         except LabError:
-            wanted.add(f"no device for {title(probe)}: the lab has to learn {service}")
+            wanted.add(f"{NO_DEVICE} for {title(probe)}: the lab has to learn {service}")
             continue
         for behaviour in FAULTS.values():
             if behaviour.applies(service, str(probe.transport)):

@@ -15,16 +15,24 @@ from tests.proof.promise import Measured, Promise, Work
 def measure(work: Work) -> Measured:
     matrix = whole(work)
     found = matrix.findings[1]
-    for words in matrix.unmet:
-        found.fault(words if words.startswith("no device") else f"never asked: {words}")
+    for words in matrix.without_device:
+        found.fault(words)
+    unmet = work.folder / "not-met.txt"
+    unmet.write_text("\n".join(matrix.unmet) + "\n", encoding="utf-8")
+    pairs = len(matrix.wanted)
+    met = f"{pairs - len(matrix.unmet)} of {pairs} pairs of probe and behaviour"
+    if matrix.unmet and work.size == "full":
+        met += f"; not met: {', '.join(matrix.unmet)}"
+    elif matrix.unmet:
+        met += f" (the others: {unmet}; the full size takes all)"
     counts = found.counts
     return measured(
         found,
         f"{counts['control']:.0f} write or control PDUs, {counts['unknown']:.0f} unknown among "
         f"{found.cases:,} PDUs of {len(matrix.services)} services; {counts.get('sealed', 0):.0f} "
         f"sealed in SSH, where the ledger names {counts['commands inside SSH']:.0f} commands",
-        note=f"{matrix.devices} devices, {len(matrix.met)} pairs of probe and behaviour; "
-        f"{counts.get('login', 0):.0f} PDUs of logins, all on devices with that tier",
+        note=f"{matrix.devices} devices; {met}; {counts.get('login', 0):.0f} PDUs of logins, all "
+        "on devices with that tier",
     )
 
 

@@ -1,0 +1,115 @@
+"""
+The matrix takes in what it should: every behaviour, every probe, and scopes that share nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from lab.faults import FAULTS
+from scanner import discovery
+from tests.proof import matrix
+from tests.proof.judge.crafted import SCANNER, Wire
+from tests.proof.promises.p17_scope import judged
+from tests.proof.scopes import AT_ONCE, draw
+
+
+def database(path: Path, *observations: dict[str, str]) -> Path:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE observations (body TEXT)")
+        connection.executemany(
+            "INSERT INTO observations VALUES (?)", [(json.dumps(one),) for one in observations]
+        )
+    return path
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_small_size_has_every_behaviour_and_every_kind_without_a_fault(seed: int) -> None:
+    names = [device["name"].split("--") for device in matrix.plant("ci", seed, 0)["devices"]]
+
+    assert {behaviour.replace("-", "_") for _, behaviour, _ in names} == {*FAULTS, "normal"}
+    sound = {kind for kind, behaviour, _ in names if behaviour == "normal"}
+    assert {"modbus", "s7", "enip", "snmp", "http", "https", "ssh", "telnet"} <= sound
+
+
+def test_the_full_size_has_every_device_and_no_address_twice() -> None:
+    raw = matrix.plant("full", 1, 1)
+    addresses = [device["address"] for device in raw["devices"]]
+
+    assert len(addresses) == len(set(addresses)) > 1000
+    assert {zone["networks"][0] for zone in raw["zones"]} == {f"{a}/32" for a in addresses}
+
+
+def test_a_probe_for_which_the_lab_has_no_device_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = replace(discovery.probes()[0], name="melsec", service=None, protocol="melsec")
+    monkeypatch.setattr(discovery, "probes", lambda: (made_up,))
+
+    _, wanted = matrix.pairs({"devices": []}, database(tmp_path / "run.db"))
+
+    assert wanted == ["no device for melsec (identify, udp): the lab has to learn melsec"]
+
+
+def test_a_new_probe_has_to_meet_every_behaviour_of_its_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modbus = next(probe for probe in discovery.probes() if probe.name == "modbus")
+    monkeypatch.setattr(discovery, "probes", lambda: (replace(modbus, name="umas"),))
+    told = {
+        "probe": "umas", "transport": "tcp", "protocol": "umas", "tier": "identify",
+        "address": "10.77.1.1", "outcome": "answered",
+    }  # fmt: skip
+    plant = {"devices": [{"address": "10.77.1.1", "name": "modbus--drip--0"}]}
+    monkeypatch.setattr(matrix.proving, "kinds_for", lambda service: ["a device"])
+
+    met, wanted = matrix.pairs(plant, database(tmp_path / "run.db", told))
+
+    assert met == ["umas (identify, tcp) with drip"]
+    assert "umas (identify, tcp) with normal" in wanted
+
+
+def test_a_question_that_was_withheld_has_met_nothing(tmp_path: Path) -> None:
+    told = {
+        "probe": "modbus", "transport": "tcp", "protocol": "modbus", "tier": "identify",
+        "address": "10.77.1.1", "outcome": "withheld",
+    }  # fmt: skip
+    plant = {"devices": [{"address": "10.77.1.1", "name": "modbus--drip--0"}]}
+
+    met, _ = matrix.pairs(plant, database(tmp_path / "run.db", told))
+
+    assert met == []
+
+
+def test_scopes_that_are_carried_out_together_share_no_address() -> None:
+    scopes = [draw(7, number) for number in range(AT_ONCE)]
+
+    together = [scope.allowed for scope in scopes]
+    assert sum(map(len, together)) == len(frozenset().union(*together))
+    assert any(scope.only for scope in scopes)
+    assert any("exclude" in zone for scope in scopes for zone in scope.content["zones"])
+    for one, other in combinations(
+        [net for scope in scopes for zone in scope.content["zones"] for net in zone["networks"]], 2
+    ):
+        assert one != other
+
+
+def test_one_packet_beside_a_scope_is_noticed(tmp_path: Path) -> None:
+    scope = next(one for number in range(1, 50) if len((one := draw(7, number)).allowed) > 1)
+    inside, *rest = sorted(scope.allowed)
+    wire = Wire()
+    wire.datagram(inside, 161, b"x", source=SCANNER)
+    good = judged([scope], [{"outcomes": {}}], [wire.write(tmp_path / "good.pcap")])
+    wire.datagram("10.77.250.1", 161, b"x", source=SCANNER)
+    bad = judged([scope], [{"outcomes": {}}], [wire.write(tmp_path / "bad.pcap")])
+
+    assert (good.bad, good.sums["packets"]) == (0, 1)
+    assert bad.bad == 1
+    assert bad.faults == ("udp to 10.77.250.1",)
+    assert rest
