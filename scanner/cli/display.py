@@ -348,8 +348,8 @@ def show_diff(console: Console, found: Diff) -> None:
     for level in found.levels:
         where = inert(level.zone or level.conduit or "")
         console.print(
-            f"[bold]SL-A[/bold] {where} {inert(level.fr)}: {level.low_before}–{level.high_before} → "
-            f"{level.low_after}–{level.high_after}",
+            f"[bold]SL-A[/bold] {where} {inert(level.fr)}: "
+            f"{level.low_before}–{level.high_before} → {level.low_after}–{level.high_after}",
             highlight=False,
         )
     if found.empty:
@@ -361,8 +361,9 @@ def show_exchanges(console: Console, exchanges: Sequence[Exchange]) -> None:
     for exchange in exchanges:
         target = exchange.target
         console.print(
-            f"[bold]{exchange.sent_at.isoformat(timespec='milliseconds')}[/bold] {inert(exchange.id)} "
-            f"{inert(target.zone)}/{inert(target.address)} {target.transport}/{target.port} "
+            f"[bold]{exchange.sent_at.isoformat(timespec='milliseconds')}[/bold] "
+            f"{inert(exchange.id)} {inert(target.zone)}/{inert(target.address)} "
+            f"{target.transport}/{target.port} "
             f"{inert(exchange.probe)} ({exchange.tier}): {inert(exchange.label)} → "
             f"{exchange.outcome}" + (f" ({inert(exchange.reason)})" if exchange.reason else ""),
             highlight=False,
