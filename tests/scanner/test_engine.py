@@ -14,8 +14,8 @@ import pytest
 from scanner import site
 from scanner.engine import Engine
 from scanner.errors import BadReply, StoreError
-from scanner.facts import DeviceIdentity, Fact
-from scanner.governor import Clock, Governor
+from scanner.facts import DeviceIdentity, Fact, ModbusAccess
+from scanner.governor import SILENT_PORTS, Clock, Governor
 from scanner.model import Observation, Outcome, Tier, Transport
 from scanner.plan import build
 from scanner.session import Grant
@@ -276,6 +276,114 @@ async def test_a_failed_canary_leaves_the_device_alone(tmp_path: Path) -> None:
 
     assert [o.outcome for o in journal.kept][-1] is Outcome.WITHHELD
     assert "left alone" in journal.kept[-1].reason
+
+
+async def test_a_canary_slower_than_before_has_failed(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    async def slows(session) -> tuple[Fact, ...]:
+        calls.append(1)
+        if len(calls) > 1:
+            session._governor._sign(session._device, "answered in 0.90 s after 0.01 s")
+        return ()
+
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "a slow reply"
+        return ()
+
+    journal, _, governor = await scan(
+        tmp_path, (probe("modbus", slows), probe("s7", distressing), probe("ssh", answering()))
+    )
+
+    assert [o.outcome for o in journal.kept][-1] is Outcome.WITHHELD
+    assert not governor.devices()[0].health.canaries[0].healthy
+
+
+async def test_where_no_canary_can_be_asked_the_device_is_left_alone(tmp_path: Path) -> None:
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "two silent ports"
+        raise BadReply("nothing that counts as an answer")
+
+    journal, _, governor = await scan(
+        tmp_path, (probe("s7", distressing), probe("ssh", answering()))
+    )
+
+    assert [o.outcome for o in journal.kept] == [Outcome.GARBLED, Outcome.WITHHELD]
+    assert "no question was answered" in journal.kept[-1].reason
+    assert not governor.devices()[0].health.signs
+
+
+async def test_when_its_canaries_are_used_up_the_device_is_left_alone(tmp_path: Path) -> None:
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "two silent ports"
+        return ()
+
+    services = ("s7", "snmp", "http", "https", "ssh", "telnet")
+    probes = (
+        probe("modbus", answering()),
+        *(probe(service, distressing) for service in services),
+    )
+    journal, _, governor = await scan(tmp_path, probes)
+
+    health = governor.devices()[0].health
+    assert all(canary.healthy for canary in health.canaries)
+    assert len(health.canaries) == 1 + len(probes) // SILENT_PORTS
+    assert "no canary is left" in (health.stopped or "")
+    assert journal.kept[-1].outcome is Outcome.WITHHELD
+
+
+async def test_the_canary_behind_a_gateway_asks_the_unit_that_answered(tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    async def identify(session) -> tuple[Fact, ...]:
+        asked.append(session.options.get("unit_ids"))
+        return (ModbusAccess(unit_id=3),)
+
+    async def distressing(session) -> tuple[Fact, ...]:
+        session._device.health.needs_canary = "two silent ports"
+        return ()
+
+    await scan(tmp_path, (probe("modbus", identify), probe("s7", distressing)))
+
+    assert asked == [None, (3,)]
+
+
+async def test_what_a_probe_needs_to_load_is_loaded_once_and_before_the_first_question(
+    tmp_path: Path,
+) -> None:
+    happened: list[str] = []
+
+    async def ask(session) -> tuple[Fact, ...]:
+        happened.append("asked")
+        return ()
+
+    def load() -> None:
+        happened.append("loaded")
+
+    await scan(
+        tmp_path, (probe("modbus", ask, prepare=load), probe("s7", answering(), prepare=load))
+    )
+
+    assert happened == ["loaded", "asked"]
+
+
+async def test_a_question_gets_no_more_time_than_its_device_has_left(tmp_path: Path) -> None:
+    now = [0.0]
+    left: list[float] = []
+    governor = Governor(
+        Clock(monotonic=lambda: now[0], wall=lambda: NOW, sleep=lambda s: asyncio.sleep(0)),
+        lambda zone, at: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: True,
+    )
+
+    async def slow(session) -> tuple[Fact, ...]:
+        left.append(session._left())
+        now[0] += 590.0
+        return ()
+
+    await scan(tmp_path, (probe("modbus", slow), probe("s7", slow)), governor=governor)
+
+    assert left == [15.0, 10.0]
 
 
 async def test_a_canary_that_breaks_our_decoder_costs_the_device_and_not_the_scan(
