@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,11 @@ def other_kind() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", other_kind(), os.urandom(32)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nonsense", other_kind(), bytes(range(32))],
+    ids=["empty", "text", "other kind", "bytes"],
+)
 def test_a_file_that_is_no_key_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "site.signing-key"
     path.write_bytes(content)
