@@ -1,18 +1,27 @@
 """
-Watches our own packets while a scan runs: a helper process with CAP_NET_RAW and nothing else.
+Watches our own packets while scans run: a helper process with CAP_NET_RAW and nothing else.
 
 It keeps IP and transport headers of packets between this machine and the addresses of the plan, and
 never a byte of payload: no secret can be in the file, and the length of what was cut off is in the
 headers. Packets of other programs on this machine to the same addresses cannot be told from ours
-and are kept too. The file is a pcap of raw IP packets with nanoseconds (link type 101).
+and are kept too. The file is a pcap of raw IP packets with nanoseconds (link type 101). Why headers
+only: docs/decisions/0013-headers-only-capture.md.
 
-A packet may pass several interfaces (a bridge and its port): it is taken where the first packet to
-that address left. Sources: packet(7), draft-ietf-opsawg-pcap, RFC 791, RFC 8200, RFC 9293.
+The helper is started before the scanning process gives up its rights and serves one scan after
+another. Told to end, it goes on until the wire is quiet; so it does when its parent dies, and then
+keeps only what a kernel still sends for a process that is gone.
+
+The kernel passes us only what the filter names, and cuts it: cheap also where this machine is busy
+with other things. A packet may pass several interfaces (a bridge and its port): it is kept once.
+Sources: packet(7), Documentation/networking/packet_mmap.rst and filter.rst of Linux, RFC 791,
+RFC 8200, RFC 9293, draft-ietf-opsawg-pcap.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import mmap
 import os
 import select
 import signal
@@ -21,285 +30,627 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from ipaddress import (
+    IPv4Network,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from scanner import privileges
 
 FILE = "capture.pcap"
 MOST_BYTES = 64 * 1024 * 1024
-READY_WITHIN_S = 5.0
-SETTLE_S = 0.3
-"""What the kernel still holds when a scan has ended: the last FIN and its answer."""
+ANSWER_S = 5.0
+"""How long the helper may take to answer; it needs milliseconds."""
+QUIET_S = 0.2
+"""The wire is quiet when nothing passed for so long, and all connections were ended."""
+QUIET_UNENDED_S = 1.0
+"""The same where one was not: a segment is sent again after 0.2, 0.4 and 0.8 s."""
+LAST_S = 2.5
+"""No socket of ours sends longer than this after its end (TCP_USER_TIMEOUT is 2 s)."""
+BATCH_S = 0.02
 
-_OUTGOING = 4
-_ETH_P_ALL = 3
-_SOL_PACKET, _STATISTICS, _TIMESTAMPNS = 263, 6, 35
-_MAGIC, _LINK_RAW = 0xA1B23C4D, 101
-_ENTRY = struct.Struct("=IIII")
-_LONGEST = 65535
+HEADERS = 128
+"""Bytes that the kernel hands over of each packet: more than the longest headers we ever send."""
+_FRAME, _BLOCK, _BLOCKS = 256, 1 << 16, 64
+"""The ring between kernel and helper: 16,384 packets may wait for us."""
+_FRAMES = _BLOCK // _FRAME * _BLOCKS
+
+_ETH_P_ALL, _ETH_P_IP, _ETH_P_IPV6 = 3, 0x0800, 0x86DD
+_SOL_PACKET, _RX_RING, _STATISTICS, _VERSION, _TPACKET_V2 = 263, 5, 6, 10, 1
+_SO_ATTACH_FILTER = 26
+_LOAD, _MASK, _EQUAL, _JUMP, _RETURN = 0x20, 0x54, 0x15, 0x05, 0x06
+"""Instructions of classic BPF, in the words of linux/bpf_common.h."""
+_HOST, _OUTGOING = 0, 4
+_LOOPBACK = 772
+_USER = 1
+_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
+_FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
+_RING = struct.Struct("=IIIHHII")
+_ENTRY = struct.Struct("<IIII")
+_MAGIC, _LINK_RAW, _LONGEST = 0xA1B23C4D, 101, 65535
+_MOST_NETWORKS = 400
+_TWIN_NS = 50_000_000
+"""The same packet on another interface comes within this."""
 
 Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """`dropped` by the kernel, because we were too slow; `full`: the file reached its limit."""
+    """
+    `dropped` by the kernel, because we were too slow; `full`: the file reached its limit;
+    `clock_set_s`: the wall clock was set by so much meanwhile. The times in the file go on as if it
+    had not been.
+    """
 
     packets: int
     dropped: int
     full: bool
+    clock_set_s: float = 0.0
 
     @property
     def whole(self) -> bool:
         return not self.dropped and not self.full
 
 
-def headers(packet: bytes) -> bytes | None:
-    """IP and transport header of a packet without its payload; None when it is none."""
-    if not packet:
-        return None
-    if packet[0] >> 4 == 4 and len(packet) >= 20:
-        length, protocol = (packet[0] & 15) * 4, packet[9]
-        if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
-            return packet[:length]  # a later fragment has no transport header
-    elif packet[0] >> 4 == 6 and len(packet) >= 40:
-        length, protocol = 40, packet[6]
+# --- what is kept -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """One packet's headers and what they say. `length` is that of the whole packet."""
+
+    data: bytes
+    length: int
+    source: bytes
+    target: bytes
+    protocol: int
+    source_port: int = 0
+    target_port: int = 0
+    flags: int = 0
+
+
+_EXTENSIONS = {0: 8, 43: 8, 60: 8, 44: 0}
+"""IPv6 extension headers, with the unit of their length field (a fragment header has none)."""
+
+
+def headers(packet: bytes, length: int) -> Headers | None:
+    """IP and transport header of a packet, without its payload; None when it is no IP packet."""
+    later_fragment = False
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        size, protocol = (packet[0] & 15) * 4, packet[9]
+        source, target = packet[12:16], packet[16:20]
+        later_fragment = bool(struct.unpack_from("!H", packet, 6)[0] & 0x1FFF)
+    elif len(packet) >= 40 and packet[0] >> 4 == 6:
+        size, protocol = 40, packet[6]
+        source, target = packet[8:24], packet[24:40]
+        while protocol in _EXTENSIONS and len(packet) >= size + 8:
+            unit = _EXTENSIONS[protocol]
+            if protocol == 44:
+                later_fragment = bool(struct.unpack_from("!H", packet, size + 2)[0] & 0xFFF8)
+            protocol, size = packet[size], size + 8 + packet[size + 1] * unit
     else:
         return None
-    if protocol == socket.IPPROTO_TCP and len(packet) >= length + 13:
-        return packet[: length + max((packet[length + 12] >> 4) * 4, 20)]
-    return packet[: length + 8] if protocol in (1, 17, 58) else packet[:length]
+    if later_fragment or len(packet) < size + 8 or protocol not in (_TCP, _UDP, _ICMP, _ICMPV6):
+        return Headers(
+            data=packet[:size], length=length, source=source, target=target, protocol=protocol
+        )
+    ports, flags, end = (0, 0), 0, size + 8
+    if protocol in (_TCP, _UDP):
+        ports = struct.unpack_from("!HH", packet, size)
+    if protocol == _TCP:
+        if len(packet) < size + 14:
+            return Headers(
+                data=packet[:size], length=length, source=source, target=target, protocol=protocol
+            )
+        end, flags = size + max((packet[size + 12] >> 4) * 4, 20), packet[size + 13]
+    return Headers(
+        data=packet[:end], length=length, source=source, target=target, protocol=protocol,
+        source_port=ports[0], target_port=ports[1], flags=flags,
+    )  # fmt: skip
 
 
-def ends(packet: bytes) -> tuple[Address, Address] | None:
-    """(source, target) of an IP packet."""
-    if len(packet) >= 20 and packet[0] >> 4 == 4:
-        return IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
-    if len(packet) >= 40 and packet[0] >> 4 == 6:
-        return IPv6Address(packet[8:24]), IPv6Address(packet[24:40])
-    return None
+class Scope:
+    """Which addresses belong to the plan. Addresses are bytes, as they stand in a packet."""
 
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._known: dict[bytes, bool] = {}
+        self._networks: dict[tuple[int, int], set[int]] = {}
+        for network in networks:
+            size = network.max_prefixlen // 8
+            shift = network.max_prefixlen - network.prefixlen
+            self._networks.setdefault((size, shift), set()).add(int(network[0]) >> shift)
 
-class Filter:
-    """Which packets are kept: between `ours` and `scope`, each on one interface only."""
-
-    def __init__(self, scope: Iterable[Network], ours: Iterable[Address]) -> None:
-        self._scope = tuple(scope)
-        self._ours = frozenset(ours)
-        self._in_scope: dict[Address, bool] = {}
-        self._interface: dict[Address, str] = {}
-
-    def _contains(self, address: Address) -> bool:
-        known = self._in_scope.get(address)
+    def __contains__(self, address: bytes) -> bool:
+        known = self._known.get(address)
         if known is None:
-            if len(self._in_scope) > 100_000:
-                self._in_scope.clear()
-            known = any(address.version == n.version and address in n for n in self._scope)
-            self._in_scope[address] = known
+            if len(self._known) > 100_000:
+                self._known.clear()
+            number = int.from_bytes(address, "big")
+            known = self._known[address] = any(
+                size == len(address) and number >> shift in numbers
+                for (size, shift), numbers in self._networks.items()
+            )
         return known
 
-    def keeps(self, packet: bytes, interface: str, kind: int) -> bool:
-        """`kind` is the packet type of packet(7)."""
-        found = ends(packet)
-        if found is None:
+
+class Chosen:
+    """
+    Decides packet by packet whether it is kept. After `parent_died` it keeps only what the kernel
+    sends of itself, and `is_over` tells when somebody else has begun.
+    """
+
+    def __init__(self, scope: Scope, ours: Iterable[bytes]) -> None:
+        self._scope = scope
+        self._ours = frozenset(ours)
+        self._recent: dict[tuple[bytes, bool], tuple[int, int]] = {}
+        self._before = self._recent
+        self._since = 0
+        self._open: dict[tuple[bytes, int, int], int] = {}
+        self._orphaned = False
+        self.is_over = False
+
+    @property
+    def unended(self) -> bool:
+        """Whether the device took a connection that did not end on both sides yet."""
+        return any(seen & _ACK for seen in self._open.values())
+
+    def parent_died(self) -> None:
+        self._orphaned = True
+
+    def keeps(self, packet: Headers, *, interface: int, kind: int, loopback: bool, at: int) -> bool:
+        """`kind` is the packet type of packet(7); `at` in nanoseconds."""
+        outgoing = kind == _OUTGOING
+        if loopback:
+            if not outgoing:
+                return False  # each packet passes twice
+            outgoing = packet.target in self._scope and (
+                packet.source in self._ours or packet.source not in self._scope
+            )
+        elif not outgoing and kind != _HOST:
             return False
-        source, target = found
-        if source in self._ours and self._contains(target):
-            if kind != _OUTGOING:
-                return False  # loopback shows each packet twice
-            return self._interface.setdefault(target, interface) == interface
-        if target in self._ours and self._contains(source):
-            loopback = source.is_loopback
-            if (kind == _OUTGOING) is not loopback:
-                return False
-            return self._interface.get(source, interface) == interface
+        if (packet.target if outgoing else packet.source) not in self._scope:
+            return False
+        if self._is_twin(packet, outgoing, interface, at):
+            return False
+        if self._orphaned and outgoing and not self._is_from_the_dead(packet):
+            self.is_over = True
+        if self.is_over:
+            return False
+        self._follow(packet, outgoing)
+        return True
+
+    def _is_twin(self, packet: Headers, outgoing: bool, interface: int, at: int) -> bool:
+        """Whether this very packet passed another interface a moment ago."""
+        if not 0 <= at - self._since < _TWIN_NS:
+            self._since, self._before, self._recent = at, self._recent, {}
+        key = (packet.data, outgoing)
+        seen = self._recent.get(key) or self._before.get(key)
+        if seen is not None and seen[0] != interface and at - seen[1] < _TWIN_NS:
+            return True
+        self._recent[key] = (interface, at)
         return False
+
+    def _is_from_the_dead(self, packet: Headers) -> bool:
+        return packet.protocol == _TCP and not packet.flags & _SYN
+
+    def _follow(self, packet: Headers, outgoing: bool) -> None:
+        """Keep in mind which connections are not at their end: 1 our FIN, 2 theirs, 16 taken."""
+        if packet.protocol != _TCP:
+            return
+        ports = (packet.source_port, packet.target_port)
+        key = (packet.target, *ports) if outgoing else (packet.source, *ports[::-1])
+        if outgoing and packet.flags & _SYN:
+            self._open[key] = 0
+        elif key in self._open:
+            if packet.flags & _FIN:
+                self._open[key] |= 1 if outgoing else 2
+            if not outgoing and packet.flags & _SYN:
+                self._open[key] |= _ACK
+            if packet.flags & _RST or self._open[key] & 3 == 3:
+                del self._open[key]
+
+
+# --- the kernel's part --------------------------------------------------------------------------
+
+
+def collapsed(networks: Iterable[Network]) -> list[Network]:
+    """The same addresses in as few networks as possible."""
+    several = list(networks)
+    four = [n for n in several if isinstance(n, IPv4Network)]
+    six = [n for n in several if isinstance(n, IPv6Network)]
+    return [*collapse_addresses(four), *collapse_addresses(six)]
+
+
+def _few(networks: Sequence[Network]) -> list[Network]:
+    """At least these addresses in few networks: the filter of the kernel is only a first sieve."""
+    found, step = list(networks), 0
+    while len(found) > _MOST_NETWORKS:
+        step += 4
+        found = collapsed(n.supernet(min(step, n.prefixlen)) for n in networks)
+    return found
+
+
+def filter_program(networks: Sequence[Network]) -> bytes:
+    """
+    Classic BPF: packets to or from these networks, HEADERS bytes of each. The packet begins with
+    its IP header. Of IPv6 addresses only the first 32 bits are compared.
+    """
+    four: list[tuple[int, int, int, int]] = []
+    six: list[tuple[int, int, int, int]] = []
+    for network in _few(networks):
+        length = min(network.prefixlen, 32)
+        mask = (0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF
+        wanted = int(network[0]) >> (network.max_prefixlen - 32) & mask
+        for offset in (12, 16) if network.version == 4 else (8, 24):
+            (four if network.version == 4 else six).extend(
+                [
+                    (_LOAD, 0, 0, offset),
+                    (_MASK, 0, 0, mask),
+                    (_EQUAL, 0, 1, wanted),
+                    (_RETURN, 0, 0, HEADERS),
+                ]
+            )
+    program = [
+        (_LOAD, 0, 0, 0xFFFFF000),  # SKF_AD_PROTOCOL: the type of the frame
+        (_EQUAL, 0, 1, _ETH_P_IP),
+        (_JUMP, 0, 0, 3),
+        (_EQUAL, 0, 1, _ETH_P_IPV6),
+        (_JUMP, 0, 0, 1 + len(four) + 1),
+        (_RETURN, 0, 0, 0),
+        *four,
+        (_RETURN, 0, 0, 0),
+        *six,
+        (_RETURN, 0, 0, 0),
+    ]
+    return b"".join(struct.pack("=HBBI", *one) for one in program)
+
+
+class Ring:
+    """The kernel's ring of packet headers on all interfaces. Needs CAP_NET_RAW; raises OSError."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        program = filter_program(networks)
+        code = ctypes.create_string_buffer(program, len(program))
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+        try:
+            fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+            self._socket.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V2)
+            self._socket.setsockopt(
+                _SOL_PACKET, _RX_RING, struct.pack("=4I", _BLOCK, _BLOCKS, _FRAME, _FRAMES)
+            )
+            self._ring = mmap.mmap(self._socket.fileno(), _BLOCK * _BLOCKS)
+        except OSError:
+            self._socket.close()
+            raise
+        self._next = 0
+        self._dropped = 0
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def packets(self) -> Iterator[tuple[int, int, int, bool, int, bytes]]:
+        """(nanoseconds, interface, type, whether loopback, length, packet cut) of all that waits"""
+        for _ in range(_FRAMES):
+            at = self._next * _FRAME
+            status, length, kept, _, start, seconds, nanoseconds = _RING.unpack_from(self._ring, at)
+            if not status & _USER:
+                return
+            interface, hardware, kind = struct.unpack_from("=iHB", self._ring, at + 36)
+            data = self._ring[at + start : at + start + min(kept, _FRAME - start)]
+            struct.pack_into("=I", self._ring, at, 0)  # the frame is the kernel's again
+            self._next = (self._next + 1) % _FRAMES
+            moment = seconds * 1_000_000_000 + nanoseconds
+            yield moment, interface, kind, hardware == _LOOPBACK, length, data
+
+    def dropped(self) -> int:
+        """Packets that found the ring full, up to now."""
+        self._dropped += struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 8))[
+            1
+        ]
+        return self._dropped
+
+    def close(self) -> None:
+        self._ring.close()
+        self._socket.close()
+
+
+# --- the file -----------------------------------------------------------------------------------
 
 
 class Writer:
-    """A pcap file that stays readable whenever it is cut off."""
+    """A pcap file that stays readable whenever it is cut off. Packets of a resumed run follow."""
 
     def __init__(self, path: Path, *, most: int = MOST_BYTES) -> None:
-        again = path.exists() and path.stat().st_size >= 24  # a resumed scan goes on in its file
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
-        self._left = most - self._file.tell()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = _whole(self._file)
+        os.ftruncate(self._file, size)
+        self._left = most - size
+        self._waiting: list[bytes] = []
         self.packets = 0
         self.full = False
-        if not again:
-            self._write(struct.pack("=IHHiIII", _MAGIC, 2, 4, 0, 0, _LONGEST, _LINK_RAW))
+        if not size:
+            self._add(struct.pack("<IHHiIII", _MAGIC, 2, 4, 0, 0, _LONGEST, _LINK_RAW))
+            self.flush()
 
-    def _write(self, data: bytes) -> None:
-        self._file.write(data)
+    def _add(self, data: bytes) -> None:
+        self._waiting.append(data)
         self._left -= len(data)
 
-    def keep(self, at: tuple[int, int], packet: bytes) -> None:
-        """`at` in seconds and nanoseconds; the headers only are kept."""
-        kept = headers(packet)
-        if kept is None:
-            return
-        if self._left < _ENTRY.size + len(kept):
+    def keep(self, at: int, packet: Headers) -> None:
+        """`at` in nanoseconds since 1970."""
+        if self._left < _ENTRY.size + len(packet.data):
             self.full = True
             return
-        self._write(_ENTRY.pack(*at, len(kept), len(packet)) + kept)
+        entry = _ENTRY.pack(*divmod(at, 1_000_000_000), len(packet.data), packet.length)
+        self._add(entry + packet.data)
         self.packets += 1
 
     def flush(self) -> None:
-        self._file.flush()
+        """Whole packets in one write, so that a helper that is killed leaves no half one."""
+        data, self._waiting = b"".join(self._waiting), []
+        while data:
+            data = data[os.write(self._file, data) :]
 
     def close(self) -> None:
-        self._file.close()
+        self.flush()
+        os.fsync(self._file)
+        os.close(self._file)
 
 
-def watch(scope: Sequence[Network], ours: Sequence[Address], path: Path) -> Captured:
-    """Keep what passes until the standard input ends. Needs CAP_NET_RAW; raises OSError."""
-    chosen = Filter(scope, ours)
-    dropped = 0
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL)) as sock:
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024 * 1024)
-        sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
-        sock.setblocking(False)
-        writer = Writer(path)
-        print("ready", flush=True)  # noqa: T201 - what the parent waits for
+def _whole(file: int) -> int:
+    """How much of a capture file is whole packets; 0 when it is none."""
+    with os.fdopen(os.dup(file), "rb") as reader:
+        if len(reader.read(24)) < 24:
+            return 0
+        size, end = 24, os.fstat(file).st_size
+        while len(entry := reader.read(_ENTRY.size)) == _ENTRY.size:
+            following = size + _ENTRY.size + _ENTRY.unpack(entry)[2]
+            if following > end:
+                break
+            size = reader.seek(following)
+        return size
+
+
+# --- the helper ---------------------------------------------------------------------------------
+
+
+def _offset() -> int:
+    """How far the wall clock is ahead of the clock that nobody can set, in nanoseconds."""
+    return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+class _Sitting:
+    """One scan being watched."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        networks = collapsed(ip_network(text) for text in order["scope"])
+        self.ring = Ring(networks)
         try:
-            while True:
-                readable = select.select([sock.fileno(), 0], [], [], 0.2)[0]
-                if sock.fileno() in readable:
-                    _take(sock, chosen, writer)
-                else:
-                    writer.flush()
-                if 0 in readable and not os.read(0, 4096):
-                    break
-            _take(sock, chosen, writer)
-        finally:
-            writer.close()
-        dropped = struct.unpack("=II", sock.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
-    return Captured(packets=writer.packets, dropped=dropped, full=writer.full)
+            self._writer = Writer(Path(order["path"]))
+        except OSError:
+            self.ring.close()
+            raise
+        ours = (ip_address(text).packed for text in order["ours"])
+        self.chosen = Chosen(Scope(networks), ours)
+        self._offset = _offset()
+        self.last = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+    def take(self) -> None:
+        """Keep what waits. The file's clock goes on where somebody sets the machine's."""
+        shift = self._set_by()
+        for at, interface, kind, loopback, length, data in self.ring.packets():
+            packet = headers(data, length)
+            if packet is not None and self.chosen.keeps(
+                packet, interface=interface, kind=kind, loopback=loopback, at=at
+            ):
+                self._writer.keep(at - shift, packet)
+                self.last = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self._writer.flush()
+
+    def _set_by(self) -> int:
+        shift = _offset() - self._offset
+        return shift if abs(shift) > 100_000_000 else 0  # less is the work of a time service
+
+    def rest(self) -> None:
+        """Go on until the wire is quiet."""
+        until = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + round(LAST_S * 1e9)
+        self.last = max(self.last, until - round(LAST_S * 1e9))
+        while not self.chosen.is_over:
+            self.take()
+            now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            quiet = QUIET_UNENDED_S if self.chosen.unended else QUIET_S
+            if now >= until or now - self.last >= quiet * 1e9:
+                return
+            select.select([], [], [], BATCH_S)
+
+    def end(self) -> Captured:
+        dropped = self.ring.dropped()
+        self.ring.close()
+        self._writer.close()
+        return Captured(
+            packets=self._writer.packets,
+            dropped=dropped,
+            full=self._writer.full,
+            clock_set_s=self._set_by() / 1e9,
+        )
 
 
-def _take(sock: socket.socket, chosen: Filter, writer: Writer) -> None:
-    for _ in range(1000):
-        try:
-            packet, extra, _, address = sock.recvmsg(_LONGEST, 64)
-        except BlockingIOError:
+def serve(orders: int, answers: int) -> None:
+    """
+    Be the helper: lines of JSON come in on `orders`, one line goes back for each on `answers`.
+    Ends when `orders` does, which it also does when the parent dies.
+    """
+    sitting: _Sitting | None = None
+    waiting = b""
+    while True:
+        watched = [orders] if sitting is None else [orders, sitting.ring.fileno()]
+        readable = select.select(watched, [], [])[0]
+        if sitting is not None:
+            sitting.take()
+        if orders not in readable:
+            # What comes in the next moments is taken together; an order is not kept waiting.
+            select.select([orders], [], [], BATCH_S)
+            continue
+        data = os.read(orders, 65536)
+        if not data:
+            if sitting is not None:
+                sitting.chosen.parent_died()
+                sitting.rest()
+                sitting.end()
             return
-        except OSError:  # an interface went down
-            return
-        if chosen.keeps(packet, str(address[0]), int(address[2])):
-            writer.keep(_stamp(extra), packet)
+        *lines, waiting = (waiting + data).split(b"\n")
+        for line in lines:
+            sitting, told = _obey(json.loads(line), sitting)
+            os.write(answers, json.dumps(told).encode() + b"\n")
 
 
-def _stamp(extra: Sequence[tuple[int, int, bytes]]) -> tuple[int, int]:
-    for level, kind, data in extra:
-        if level == socket.SOL_SOCKET and kind == _TIMESTAMPNS and len(data) >= 16:
-            seconds, nanoseconds = struct.unpack("=qq", data[:16])
-            return int(seconds), int(nanoseconds)
-    now = time.time_ns()
-    return now // 1_000_000_000, now % 1_000_000_000
+def _obey(
+    order: Mapping[str, Any], sitting: _Sitting | None
+) -> tuple[_Sitting | None, dict[str, object]]:
+    if sitting is not None:  # any order ends what went on
+        sitting.rest()
+        captured = sitting.end()
+        if order["do"] == "end":
+            return None, asdict(captured)
+    if order["do"] != "begin":
+        return None, {"error": "nothing was begun"}
+    try:
+        return _Sitting(order), {"begun": True}
+    except (OSError, ValueError) as error:
+        return None, {"error": str(error)}
 
 
-# --- the parent's side ---------------------------------------------------------------------------
+def main() -> None:
+    privileges.drop(keep=privileges.NET_RAW)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides when: after the last packet
+    with suppress(BrokenPipeError):
+        os.write(1, b"{}\n")
+        serve(0, 1)
+
+
+# --- the parent's side --------------------------------------------------------------------------
 
 
 class Helper:
-    """A running capture. `stop` ends it; without that it ends when its parent does."""
+    """
+    A helper that waits for scans. It ends with `close` or with its parent. One that died or does
+    not answer keeps nothing, and says so; it never disturbs a scan.
+    """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def __init__(self) -> None:
+        """Start the process. Raises OSError."""
+        root = str(Path(__file__).resolve().parent.parent)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-s", "-m", "scanner.capture"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={"PYTHONPATH": root}, start_new_session=True,
+        )  # fmt: skip
+        self._waiting = b""
+        self.problem = ""
+        """Why the last order came to nothing, in words."""
+        self._answer()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def stop(self) -> Captured | None:
-        """What was kept; None when the helper did not end well."""
+    @property
+    def is_well(self) -> bool:
+        return not self.problem
+
+    def begin(self, scope: Iterable[str], ours: Iterable[str], path: Path) -> bool:
+        """
+        Watch from now on; False, with `problem`, where that is not possible. `scope` are networks
+        and addresses, `ours` the addresses that this machine has towards them.
+        """
+        order = {"do": "begin", "scope": list(scope), "ours": list(ours), "path": str(path)}
+        return "begun" in self._ask(order)
+
+    def end(self) -> Captured | None:
+        """What was kept, after the wire is quiet; None, with `problem`, when that is not known."""
+        told = self._ask({"do": "end"})
+        if self.problem:
+            return None
+        return Captured(
+            packets=told["packets"], dropped=told["dropped"], full=told["full"],
+            clock_set_s=told["clock_set_s"],
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the helper. May be called twice."""
         process = self._process
-        with suppress(OSError):
-            process.stdin.close()  # type: ignore[union-attr]
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
         try:
-            process.wait(READY_WITHIN_S)
-            said = process.stdout.read() if process.stdout else b""
-            told = json.loads(said)
-            return Captured(
-                packets=int(told["packets"]), dropped=int(told["dropped"]), full=bool(told["full"])
-            )
-        except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+            process.wait(ANSWER_S)
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            return None
-        finally:
-            if process.stdout is not None:
-                process.stdout.close()
+
+    def __enter__(self) -> Helper:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, order: Mapping[str, object]) -> dict[str, Any]:
+        try:
+            assert self._process.stdin is not None  # noqa: S101 - PIPE above
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            self.problem = "the capture helper is gone"
+            return {}
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        """The next line of the helper, within ANSWER_S."""
+        assert self._process.stdout is not None  # noqa: S101 - PIPE above
+        pipe = self._process.stdout.fileno()
+        while b"\n" not in self._waiting:
+            readable = select.select([pipe], [], [], ANSWER_S)[0]
+            data = os.read(pipe, 65536) if readable else b""
+            if not data:
+                self.problem = "the capture helper does not answer"
+                return {}
+            self._waiting += data
+        line, _, self._waiting = self._waiting.partition(b"\n")
+        told: dict[str, Any] = json.loads(line)
+        self.problem = str(told.get("error", ""))
+        return told
 
 
-def start(scope: Iterable[str], ours: Iterable[str], path: Path) -> Helper | None:
-    """
-    Begin to capture into `path`; None where this process may not. `scope` are networks, `ours`
-    the addresses that this machine has towards them. Raises OSError when the helper cannot start.
-    """
+def launch() -> Helper | None:
+    """A helper, where this process may watch packets. Call it before rights are given up."""
     if not privileges.may_capture():
         return None
-    order = {"scope": sorted(set(scope)), "ours": sorted(set(ours)), "path": str(path.resolve())}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "scanner.capture"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": _search_path()}, start_new_session=True,
-    )  # fmt: skip
-    helper = Helper(process)
-    assert process.stdin is not None  # noqa: S101 - PIPE above
-    assert process.stdout is not None  # noqa: S101
     try:
-        process.stdin.write(json.dumps(order).encode() + b"\n")
-        process.stdin.flush()
-        readable = select.select([process.stdout], [], [], READY_WITHIN_S)[0]
-        if readable and process.stdout.readline() == b"ready\n":
-            return helper
+        helper = Helper()
     except OSError:
-        pass
-    process.kill()
-    process.wait()
+        return None
+    if helper.is_well:
+        return helper
+    helper.close()
     return None
-
-
-@contextmanager
-def capturing(helper: Helper | None) -> Iterator[None]:
-    """The helper does not outlive the block, however it ends."""
-    try:
-        yield
-    finally:
-        if helper is not None and helper._process.poll() is None:
-            helper.stop()
-
-
-def _search_path() -> str:
-    """Where the new process finds this package, also when it was started from a checkout."""
-    ours = str(Path(__file__).resolve().parent.parent)
-    return os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
-
-
-def main() -> None:
-    """The helper: its order is one line of JSON on the standard input."""
-    privileges.drop(keep=privileges.NET_RAW)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides when: after the last packet
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (one := os.read(0, 1)):
-            return
-        line += one
-    order = json.loads(line)
-    found = watch(
-        [ip_network(text) for text in order["scope"]],
-        [ip_address(text) for text in order["ours"]],
-        Path(order["path"]),
-    )
-    told = {"packets": found.packets, "dropped": found.dropped, "full": found.full}
-    print(json.dumps(told), flush=True)  # noqa: T201 - what the parent reads
 
 
 if __name__ == "__main__":

@@ -480,11 +480,19 @@ def _settle(ready: asyncio.Future[None]) -> None:
 
 
 def has_route(address: str) -> bool:
-    """Whether this machine has a route to an address. Connecting a UDP socket sends nothing."""
+    """Whether this machine has a route to an address. Sends nothing."""
+    return source_towards(address) is not None
+
+
+def source_towards(address: str) -> str | None:
+    """
+    Our own address on the way to another, or None without a route. Connecting a UDP socket sends
+    nothing.
+    """
     family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe, tripwire.grant(address, 9):
         try:
             probe.connect((address, 9))
         except OSError:
-            return False
-    return True
+            return None
+        return str(probe.getsockname()[0]).partition("%")[0]

@@ -54,6 +54,13 @@ app.add_typer(lab_app, name="lab", no_args_is_help=True)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.", show_default=False)]
 Run = Annotated[str, typer.Argument(help="A run's folder, its database, or a URL.")]
+WatchPackets = Annotated[
+    bool,
+    typer.Option(
+        "--capture/--no-capture",
+        help="Keep the headers of our own packets beside the run, where the system allows it.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Ask this address only; may be repeated.")
@@ -297,10 +304,11 @@ def scan(
         str | None,
         typer.Option("--fail-on", help="Exit 2 with gaps of this severity or worse (critical, …)."),
     ] = None,
+    watch_packets: WatchPackets = True,
     as_json: AsJson = False,
 ) -> None:
     """Scan a site inside its authorised window, then assess and report."""
-    from scanner.cli import assessing, display, scanning
+    from scanner.cli import assessing, display, rights, scanning
 
     bar = _severity(fail_on)
     folder = output or Path(f"run-{_now():%Y%m%d-%H%M%S}")
@@ -313,9 +321,14 @@ def scan(
         repeat_interrupted=repeat_interrupted,
         only=tuple(only or ()),
         store=store,
+        capture=watch_packets,
     )
+    rights.check_files(read=(site_file,), write=(site_file.parent, folder))
+    helper = rights.give_up(watch_packets=watch_packets)
     assessing.check_inputs(scanning.load_site(site_file), now=_now(), environment=os.environ)
-    end = asyncio.run(scanning.scan(order, environment=os.environ, watch=display.Progress(err())))
+    end = asyncio.run(
+        scanning.scan(order, environment=os.environ, watch=display.Progress(err()), helper=helper)
+    )
     which = scanning.load_site(site_file)
     assessment = assessing.assess_runs([end.store], which, now=_now(), environment=os.environ)
     written = assessing.write_reports(assessment, folder)
@@ -633,13 +646,19 @@ def schedule_run(
     site_file: SiteFile,
     output: Annotated[Path, typer.Option("--out", help="Folder for the runs.")] = Path("runs"),
     watch: Annotated[bool, typer.Option("--watch", help="Stay and look every 30 s.")] = False,
+    watch_packets: WatchPackets = True,
 ) -> None:
     """Carry out what is due, inside its window and authorisation only."""
-    from scanner.cli import scheduling
+    from scanner.cli import rights, scheduling
 
+    rights.check_files(read=(site_file,), write=(site_file.parent, output))
+    helper = rights.give_up(watch_packets=watch_packets)
     reports = asyncio.run(
-        scheduling.run(site_file, output, environment=os.environ, watch=watch, tell=_tell_job)
-    )
+        scheduling.run(
+            site_file, output, environment=os.environ, watch=watch, tell=_tell_job,
+            helper=helper, watch_packets=watch_packets,
+        )
+    )  # fmt: skip
     if any(report.outcome.halted for report in reports):
         raise Ended(HALTED)
     if any(report.state == "failed" for report in reports):
@@ -700,13 +719,16 @@ def lab_score(
 @app.command(epilog="Example: walkdown demo; then open walkdown-demo/report.html")
 def demo(
     output: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("walkdown-demo"),
+    watch_packets: WatchPackets = True,
 ) -> None:
     """Start the bundled plant on loopback, walk it down, assess it, stop it."""
     from scanner.cli import demo as demonstration
     from scanner.cli import display
 
     assessment, end, ledgers = asyncio.run(
-        demonstration.run(output, now=_now(), console=err(), environment=os.environ)
+        demonstration.run(
+            output, now=_now(), console=err(), environment=os.environ, watch_packets=watch_packets
+        )
     )
     display.show_summary(out(), assessment)
     out().print("[bold]What the lab's own ledgers say:[/bold]")

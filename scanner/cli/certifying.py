@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
-from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket
 
 from pydantic import TypeAdapter
 
 from reports.inert import ascii_json
-from scanner import __version__, capture, privileges, tripwire
+from scanner import __version__, capture, privileges
 from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
 from scanner.errors import UsageError
@@ -21,36 +19,41 @@ from scanner.evidence import Event
 from scanner.model import Certificate, Outcome, Safety
 from scanner.plan import Plan
 from scanner.store import RunStore
+from scanner.wire import source_towards
 
 FILE = "certificate.json"
 CERTIFICATE = TypeAdapter(Certificate)
 SAFETY = TypeAdapter(Safety)
 LEFT_ALONE = "left alone"
+BEGUN = "begun"
+"""What is kept of a capture that goes on."""
 
 
-def start_capture(plan: Plan, folder: Path, *, wanted: bool) -> capture.Helper | None:
-    """The helper that keeps our packets' headers; None where it is not wanted or not possible."""
-    if not wanted:
-        return None
+def begin_capture(
+    helper: capture.Helper | None, plan: Plan, folder: Path, *, wanted: bool
+) -> tuple[str, tuple[str, ...]]:
+    """
+    Watch this scan's packets, where there is a helper for it. (BEGUN or why not, our own addresses
+    towards the devices.)
+    """
     scope = [address for device in plan.devices for address in device.addresses]
-    ours = {source for address in scope if (source := _source_towards(address))}
-    folder.mkdir(parents=True, exist_ok=True)
-    return capture.start(scope, ours, folder / capture.FILE)
-
-
-def _source_towards(address: str) -> str | None:
-    """Our own address on the way to another. Connecting a UDP socket sends nothing."""
-    family = AF_INET6 if ip_address(address).version == 6 else AF_INET
-    with socket(family, SOCK_DGRAM) as probe, tripwire.grant(address, 9):
-        try:
-            probe.connect((address, 9))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0]).partition("%")[0]
+    ours = sorted({source for address in scope if (source := source_towards(address))})
+    if not wanted:
+        return "no capture: turned off", tuple(ours)
+    if helper is None:
+        return "no capture: this process may not watch packets (CAP_NET_RAW)", tuple(ours)
+    if not helper.begin(scope, ours, folder.resolve() / capture.FILE):
+        return f"no capture: {helper.problem}", tuple(ours)
+    return BEGUN, tuple(ours)
 
 
 def note_limits(
-    store: RunStore, plan: Plan, ends: Mapping[str, datetime], *, captured: str
+    store: RunStore,
+    plan: Plan,
+    ends: Mapping[str, datetime],
+    *,
+    captured: str,
+    ours: Sequence[str],
 ) -> None:
     """Keep in the chain what this sitting may do, so that it can be held against it later."""
     store.note(
@@ -71,6 +74,7 @@ def note_limits(
             "ends": {zone: at.isoformat() for zone, at in sorted(ends.items())},
             "privileges": _privileges_words(),
             "capture": captured,
+            "ours": list(ours),
         },
     )
 
@@ -80,25 +84,19 @@ def _privileges_words() -> str:
     return mine.words if mine is not None else "not known on this system"
 
 
-def capture_words(helper: capture.Helper | None, *, wanted: bool) -> str:
-    if helper is not None:
-        return "begun"
-    if not wanted:
-        return "no capture: turned off"
-    return "no capture: this process may not see packets (CAP_NET_RAW)"
-
-
-def end_capture(store: RunStore, helper: capture.Helper | None) -> None:
-    """Stop the helper and keep what it says."""
-    if helper is None:
-        return
-    found = helper.stop()
+def end_capture(store: RunStore, helper: capture.Helper) -> None:
+    """End what was begun, when the wire is quiet, and keep what the helper says."""
+    found = helper.end()
     if found is None:
-        store.note("capture", {"whole": False, "words": "the capture ended badly"})
+        store.note("capture", {"whole": False, "words": f"broken off: {helper.problem}"})
         return
     words = f"headers of {found.packets} packets, {found.dropped} lost by the kernel"
     if found.full:
         words += ", cut off when the file was full"
+    if found.clock_set_s:
+        words += (
+            f"; the clock was set by {found.clock_set_s:+.0f} s meanwhile, times go on as before"
+        )
     store.note("capture", {"whole": found.whole, "words": words})
 
 

@@ -16,7 +16,7 @@ from lab import control, score
 from lab.errors import LabError
 from lab.plant import load
 from reports.inert import ascii_json
-from scanner.cli import assessing, display, scanning
+from scanner.cli import assessing, display, rights, scanning
 from scanner.errors import UsageError
 from scanner.model import Assessment
 
@@ -39,17 +39,26 @@ def lab_down(folder: Path) -> dict[str, Any]:
 
 
 async def run(
-    folder: Path, *, now: datetime, console: Console, environment: Mapping[str, str]
+    folder: Path,
+    *,
+    now: datetime,
+    console: Console,
+    environment: Mapping[str, str],
+    watch_packets: bool = True,
 ) -> tuple[Assessment, scanning.ScanEnd, str]:
     """The demo from start to end. The lab is stopped whatever happens."""
+    rights.check_files(read=(), write=(folder,))
     _make_room(folder)
     lab = folder / "lab"
     console.print("Starting the plant on loopback …")
     record = lab_up(PLANT, lab, now)
     try:
         console.print(f"{len(record['devices'])} devices are up. Walking them down …")
-        order = scanning.ScanOrder(site_file=lab / "site.yaml", out=folder)
-        end = await scanning.scan(order, environment=environment, watch=display.Progress(console))
+        helper = rights.give_up(watch_packets=watch_packets)  # the lab needs low ports, we do not
+        order = scanning.ScanOrder(site_file=lab / "site.yaml", out=folder, capture=watch_packets)
+        end = await scanning.scan(
+            order, environment=environment, watch=display.Progress(console), helper=helper
+        )
     finally:
         lab_down(lab)
         console.print("The plant is stopped.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -26,7 +26,6 @@ from scanner import (
     discovery,
     fragile,
     installation,
-    privileges,
     signing,
     site,
     tripwire,
@@ -113,9 +112,11 @@ async def scan(
     watch: Watcher | None = None,
     lease_held: Callable[[], bool] = lambda: True,
     handle_signals: bool = True,
+    helper: capture.Helper | None = None,
 ) -> ScanEnd:
     """
-    Carry out one scan. `lease_held` is asked before every frame.
+    Carry out one scan. `lease_held` is asked before every frame. `helper` watches our packets, if
+    there is one (rights.give_up).
 
     Raises UsageError (site file, authorisation, nothing to do) and StoreError before anything is
     sent.
@@ -134,10 +135,7 @@ async def scan(
     signer = signing.load_or_create(signing_key_file(which))
     place: str | Path = order.store or order.out / "walkdown.db"
     _refuse_a_taken_place(order, place)
-    # The helper first, then our own privileges, then threads: each thread has its own.
-    helper = certifying.start_capture(plan, order.out, wanted=order.capture)
-    privileges.drop()
-    with capture.capturing(helper), SiteState.open(which.state) as state:
+    with SiteState.open(which.state) as state:
         lock = state.take_scan_lock(
             purpose=f"scan of {which.name}",
             now=utc_now(),
@@ -145,15 +143,14 @@ async def scan(
             is_running=is_running,
         )
         with lock, _open_run(order, place, which, plan, signer) as store:
-            words = certifying.capture_words(helper, wanted=order.capture)
-            certifying.note_limits(store, plan, _ends(which, plan), captured=words)
+            captured, ours = certifying.begin_capture(helper, plan, order.out, wanted=order.capture)
+            certifying.note_limits(store, plan, _ends(which, plan), captured=captured, ours=ours)
             end = await _run(
                 order, which, plan, state, store, place, environment, watch, lease_held,
                 handle_signals, lock.beat, since,
             )  # fmt: skip
-            if helper is not None:
-                await asyncio.sleep(capture.SETTLE_S)
-            certifying.end_capture(store, helper)
+            if helper is not None and captured == certifying.BEGUN:
+                certifying.end_capture(store, helper)
             made = certifying.make(store, order.out)
             write_atomically(order.out / certifying.FILE, certifying.text_of(made))
             digests = certifying.digests(order.out)
@@ -292,9 +289,10 @@ async def _run(
             earlier=store.observations(),
             link_address=fragile.link_address,
         )
+        halt = _HaltKept(governor, store, since)
         beside = [
             asyncio.create_task(_beat(beat)),
-            asyncio.create_task(_note_halt(governor, store)),
+            asyncio.create_task(halt.when_it_comes()),
         ]
         if watch is not None:
             beside.append(asyncio.create_task(watch(governor, engine, plan)))
@@ -305,6 +303,7 @@ async def _run(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+    halt.at_the_end()
     end = _how_it_ended(governor, engine, place)
     _keep_safety(which, governor, _obeyed(plan, engine), end, store)
     state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
@@ -312,12 +311,33 @@ async def _run(
     return end
 
 
-async def _note_halt(governor: Governor, store: RunStore) -> None:
-    """Keep the moment of a stop: from there on nothing more may be asked."""
-    await governor.until_halted()
-    at = utc_now()
-    content = {"at": at.isoformat(), "reason": governor.halt_reason or "halted"}
-    await asyncio.to_thread(store.note, "halt", content)
+class _HaltKept:
+    """
+    Keeps the moment of a stop in the chain, once: from there on nothing more may be asked. By a
+    clock that nobody can set, as the capture's.
+    """
+
+    def __init__(self, governor: Governor, store: RunStore, since: tuple[datetime, float]) -> None:
+        self._governor = governor
+        self._store = store
+        self._since = since
+        self._is_kept = False
+
+    async def when_it_comes(self) -> None:
+        await self._governor.until_halted()
+        content = self._now()
+        await asyncio.to_thread(self._store.note, "halt", content)
+
+    def at_the_end(self) -> None:
+        """A stop in the last moment is not lost."""
+        if self._governor.halted and not self._is_kept:
+            self._store.note("halt", self._now())
+
+    def _now(self) -> dict[str, object]:
+        self._is_kept = True
+        begun, then = self._since
+        at = begun + timedelta(seconds=time.monotonic() - then)
+        return {"at": at.isoformat(), "reason": self._governor.halt_reason or "halted"}
 
 
 async def _beat(beat: Callable[[datetime], bool]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from scanner import diff, schedule, windows
+from scanner import capture, diff, schedule, windows
 from scanner.cli import assessing, scanning
 from scanner.errors import UsageError
 from scanner.model import Assessment
@@ -69,11 +69,13 @@ async def run(
     environment: Mapping[str, str],
     watch: bool,
     tell: Callable[[str], None],
+    helper: capture.Helper | None = None,
+    watch_packets: bool = True,
 ) -> tuple[JobReport, ...]:
-    """Carry out what is due; with `watch`, until Ctrl-C."""
+    """Carry out what is due; with `watch`, until Ctrl-C. `helper` as in scanning.scan."""
     reports: tuple[JobReport, ...] = ()
     while True:
-        found = await _once(site_file, folder, environment)
+        found = await _once(site_file, folder, environment, helper, watch_packets)
         reports += found
         for report in found:
             tell(_words(report))
@@ -100,7 +102,11 @@ def _words(report: JobReport) -> str:
 
 
 async def _once(
-    site_file: Path, folder: Path, environment: Mapping[str, str]
+    site_file: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    helper: capture.Helper | None,
+    watch_packets: bool,
 ) -> tuple[JobReport, ...]:
     which = scanning.load_site(site_file)
 
@@ -108,7 +114,7 @@ async def _once(
         return why_not(which, job, now)
 
     async def carry_out(job: Job, lease: Lease) -> ScanOutcome:
-        return await _scan(site_file, which, folder, job, lease, environment)
+        return await _scan(site_file, which, folder, job, lease, environment, helper, watch_packets)
 
     with SiteState.open(which.state) as state:
         return await schedule.run_due(
@@ -141,6 +147,8 @@ async def _scan(
     job: Job,
     lease: Lease,
     environment: Mapping[str, str],
+    helper: capture.Helper | None,
+    watch_packets: bool,
 ) -> ScanOutcome:
     out = folder / job.run_name
     earlier = _newest_first(folder, out)
@@ -149,10 +157,15 @@ async def _scan(
         out=out,
         resume=(out / "walkdown.db").exists(),
         zone=None if job.zone == schedule.WHOLE_SITE else job.zone,
+        capture=watch_packets,
     )
     assessing.check_inputs(which, now=scanning.utc_now(), environment=environment)
     end = await scanning.scan(
-        order, environment=environment, lease_held=lease.held, handle_signals=False
+        order,
+        environment=environment,
+        lease_held=lease.held,
+        handle_signals=False,
+        helper=helper,
     )
     assessment = assessing.assess_runs(
         [end.store], which, now=scanning.utc_now(), environment=environment
