@@ -421,7 +421,7 @@ class _Told:
         raise NotImplementedError  # add() reads it: it needs the link before
 
 
-NOTES = frozenset({"limits", "capture", "halt"})
+NOTES = frozenset({"limits", "capture", "halt", "left"})
 """Kinds of events that have no row of their own: the chain alone holds them."""
 _KINDS = {
     "run", "question", "intent", "ended", "observation", "reopened", "state", "safety", "end",

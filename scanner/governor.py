@@ -116,6 +116,7 @@ class Health:
     paused: bool = False
     """Nothing at all before the canary, not even on the connection that is open."""
     stopped: str | None = None
+    stopped_at: datetime | None = None
     canaries: list[CanaryResult] = field(default_factory=list)
 
 
@@ -604,8 +605,12 @@ class Governor:
 
     def leave(self, device: Device, what: str) -> None:
         """Nothing more is asked of this device; its zone goes on."""
-        device.health.stopped = device.health.stopped or f"left alone: {what}"
-        device.health.needs_canary = None
+        self._stop(device.health, f"left alone: {what}")
+
+    def _stop(self, health: Health, words: str) -> None:
+        health.needs_canary = None
+        if health.stopped is None:
+            health.stopped, health.stopped_at = words, self.clock.wall()
 
     def note_canary(self, device: Device, healthy: bool, note: str) -> None:
         health = device.health
@@ -635,8 +640,7 @@ class Governor:
         now = self.clock.monotonic()
         zone = self._zones[device.zone]
         if stop or len(health.signs) >= 2 or _is_fragile(device):
-            health.stopped = health.stopped or f"left alone after a sign of distress: {what}"
-            health.needs_canary = None
+            self._stop(health, f"left alone after a sign of distress: {what}")
         else:
             health.needs_canary = what
         zone.signs.append((now, device.key))

@@ -328,7 +328,7 @@ class RunStore:
         self._write(lambda log: _set_state(log, state, _plain(reason), at))
 
     def note(self, kind: str, content: Mapping[str, object]) -> None:
-        """Add an event that has no row of its own to the chain (limits, capture, halt)."""
+        """Add an event that has no row of its own to the chain (evidence.NOTES)."""
         self._write(lambda log: log.append(kind, content))
 
     def save_safety(self, text: str) -> None:

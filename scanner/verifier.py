@@ -180,7 +180,7 @@ def _follow_events(
                 run.update(state=told["state"], reason=told["reason"], state_at=_time(told["at"]))
             case "safety":
                 run["safety"] = ("sha256", told["sha256"])
-            case "limits" | "capture" | "halt":
+            case "limits" | "capture" | "halt" | "left":
                 if not isinstance(told, dict):
                     raise Broken(f"{where} ({kind}): not readable")
             case "end":
