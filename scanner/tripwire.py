@@ -10,10 +10,13 @@ on the wire. An audit hook cannot be removed, so it is installed once and armed 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
 from ipaddress import ip_address
 from typing import Final
 
@@ -31,6 +34,8 @@ _PROCESS: Final = frozenset(
         "os.forkpty",
         "os.startfile",
         "pty.spawn",
+        "_winapi.CreateProcess",
+        "_posixsubprocess.fork_exec",
     }
 )
 _LOOK_UPS: Final = frozenset(
@@ -87,7 +92,7 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
             _refuse(f"{event} to {endpoint[0]} port {endpoint[1]}")
     elif event in _PROCESS:
         if not _state.processes:
-            _refuse(f"{event} of {args[0]!r:.80}")
+            _refuse(f"{event} of {args[0] if args else '?'!r:.80}")
     elif event in _LOOK_UPS and (event in _REVERSED or not _is_numeric(args[0])):
         _refuse("name look-up: Walkdown asks no name server")
 
@@ -97,11 +102,30 @@ def _refuse(what: str) -> None:
     raise TripwireHit(f"refused without a grant: {what}")
 
 
+def _make_spawning_audible() -> None:
+    """
+    multiprocessing starts its processes by `_posixsubprocess.fork_exec`, which raises no audit
+    event; it looks the function up at each call, so that a wrapper is found.
+    """
+    if os.name != "posix":  # Windows has an audit event for it
+        return
+    spawning = import_module("_posixsubprocess")
+    original: Callable[..., int] = spawning.fork_exec
+
+    @wraps(original)
+    def audible(*args: object) -> int:
+        sys.audit("_posixsubprocess.fork_exec", *args[:1])
+        return original(*args)
+
+    spawning.fork_exec = audible  # type: ignore[attr-defined]
+
+
 @contextmanager
 def armed() -> Iterator[None]:
     """Refuse everything ungranted for as long as the block lasts."""
     if not _state.installed:
         sys.addaudithook(_hook)
+        _make_spawning_audible()
         _state.installed = True
     _state.armed += 1
     try:

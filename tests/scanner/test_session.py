@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import socket
 import subprocess
 import threading
@@ -471,6 +472,16 @@ async def test_the_tripwire_lets_the_session_through_and_nobody_else(governed) -
 def test_no_way_of_asking_a_name_server_gets_through(look_up: Callable[[], object]) -> None:
     with tripwire.armed(), pytest.raises(tripwire.TripwireHit):
         look_up()
+
+
+def test_a_spawned_worker_of_multiprocessing_is_refused_too() -> None:
+    """It starts without an audit event of its own; the tripwire makes it heard."""
+    process = multiprocessing.get_context("spawn").Process(target=print)
+
+    with tripwire.armed(), pytest.raises(tripwire.TripwireHit):
+        process.start()
+
+    assert process.pid is None
 
 
 def test_the_tripwire_refuses_names_datagrams_and_processes() -> None:
