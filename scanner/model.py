@@ -469,7 +469,10 @@ class Certificate:
     run: str
     site: str
     version: str
+    state: str
+    """As of a run; "running" where it was killed or goes on."""
     events: int
+    """So many events of the record were audited; `chain_head` is the link of the last of them."""
     chain_head: str
     capture_sha256: str
     capture: str
@@ -477,9 +480,8 @@ class Certificate:
     privileges: str
     promises: tuple[CertifiedPromise, ...]
 
-    @property
-    def failed(self) -> tuple[int, ...]:
-        return tuple(one.promise for one in self.promises if one.verdict == "fail")
+    def with_verdict(self, verdict: str) -> tuple[CertifiedPromise, ...]:
+        return tuple(one for one in self.promises if one.verdict == verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

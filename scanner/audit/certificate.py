@@ -21,15 +21,19 @@ SCHEMA = "walkdown-certificate/1"
 SILENT_S = 2.0
 AFTER_STOP = 5
 AFTER_DISTRESS = 8
+DISTRESS_S = 5.0
 MOST_UNITS = 3
 CLOSING_S = 1.6
 """An orderly close waits so long for the device's own end."""
 EARLY_S = 0.005
 """The capture's clock against our own."""
+GOODBYE_BYTES = 64
+"""TLS says goodbye in records that are not kept: at most so much on each connection."""
 CONTROL = frozenset({"modbus", "s7", "enip"})
 """Probes whose ports want a request on every connection: there no server speaks first."""
 SEATS = {2404: "IEC 60870-5-104", 20000: "DNP3"}
 PRINTERS = range(9100, 9108)
+NO_LIMITS = "the record does not say what was allowed"
 
 Measured = tuple[str, bool | None, str]
 """(words, whether the promise was kept or None, basis)."""
@@ -51,22 +55,27 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited:
     """
-    Everything that an audit looks at. `stops` are moments from which on nothing more may be asked,
-    with their reason; `left_alone` the first moment at which a device's question was withheld
-    because of distress; `ends` when each zone's window ends. `packets` None: no capture.
+    Everything that an audit looks at. `events` and `chain_head` are those of the record that was
+    audited, `state` how the run stood. `sittings` are the moments of the first request of each.
+    `stops` are moments from which on nothing more may be asked before the next sitting, with their
+    reason. `left_alone` is when a device was left alone because of distress; `ends` are the ends of
+    windows with their zone. `ours` are our own addresses. `packets` None: no capture.
     """
 
     run: str
     site: str
     version: str
+    state: str
     events: int
     chain_head: str
     exchanges: Sequence[Exchange]
     limits: Sequence[Limits]
     safety: Safety | None
+    sittings: Sequence[datetime] = ()
     stops: Sequence[tuple[datetime, str]] = ()
     left_alone: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
-    ends: Mapping[str, datetime] = field(default_factory=dict)
+    ends: Sequence[tuple[datetime, str]] = ()
+    ours: frozenset[str] = frozenset()
     packets: Sequence[Packet] | None = None
     capture: str = ""
     capture_sha256: str = ""
@@ -94,6 +103,7 @@ def audit(audited: Audited) -> Certificate:
         run=audited.run,
         site=audited.site,
         version=audited.version,
+        state=audited.state,
         events=audited.events,
         chain_head=audited.chain_head,
         capture_sha256=audited.capture_sha256,
@@ -105,12 +115,16 @@ def audit(audited: Audited) -> Certificate:
 
 @dataclass(slots=True, kw_only=True)
 class Connection:
-    """A TCP connection that the device took. Times in seconds since 1970; `closed` None: never."""
+    """
+    A TCP connection that we asked for; `opened` None: the device did not take it. Times in seconds
+    since 1970; `closed` None: never. `sent` in bytes, each once.
+    """
 
     device: int
     target: str
     port: int
     asked_at: float
+    initial: int
     opened: float | None = None
     closed: float | None = None
     sent: int = 0
@@ -131,15 +145,16 @@ class _Seen:
         self.named = [
             (exchange, one)
             for exchange in audited.exchanges
-            for one in requests.name(exchange.probe, exchange.label, exchange.request)
+            for one in requests.name(exchange.probe, exchange.tier, exchange.request)
         ]
-        self.has_packets = audited.packets is not None
-        packets = audited.packets or ()
-        self.ours = [p for p in packets if p.target in self.device and p.source not in self.device]
-        self.theirs = [
-            p for p in packets if p.source in self.device and p.target not in self.device
-        ]
+        self.has_packets = audited.packets is not None and bool(self.limits)
+        packets = sorted(audited.packets or (), key=lambda packet: packet.at)
+        self.ours = [p for p in packets if p.target in self.device and self._is_ours(p.source)]
         self.connections = list(self._connections(packets)) if self.has_packets else []
+
+    def _is_ours(self, address: str) -> bool:
+        """Our own address may lie inside a zone; where it is not on record, it is none of those."""
+        return address in self.all.ours if self.all.ours else address not in self.device
 
     def counted(self) -> Iterator[tuple[int, Packet]]:
         for packet in self.ours:
@@ -151,7 +166,7 @@ class _Seen:
         for p in packets:
             if p.protocol != "tcp":
                 continue
-            if p.target in self.device and p.source not in self.device:
+            if p.target in self.device and self._is_ours(p.source):
                 key = (p.source, p.source_port, p.target, p.target_port)
                 if p.flags & SYN:
                     old = now.get(key)
@@ -160,15 +175,17 @@ class _Seen:
                             yield old
                         now[key] = Connection(
                             device=self.device[p.target], target=p.target, port=p.target_port,
-                            asked_at=p.at,
+                            asked_at=p.at, initial=p.sequence,
                         )  # fmt: skip
                     continue
                 if (one := now.get(key)) is None:
                     continue
-                one.sent += p.payload
+                if p.payload:
+                    end = (p.sequence + p.payload - one.initial - 1) % 2**32
+                    one.sent = max(one.sent, end)
                 if p.flags & (FIN | RST) and one.closed is None:
                     one.closed = p.at
-            elif p.source in self.device:
+            elif p.source in self.device and self._is_ours(p.target):
                 key = (p.target, p.target_port, p.source, p.source_port)
                 if (one := now.get(key)) is None:
                     continue
@@ -213,7 +230,7 @@ def _no_write(seen: _Seen) -> Measured:
     for exchange, one in seen.named:
         verdict = one.verdict
         if verdict == "sign-in" and exchange.tier is Tier.IDENTIFY:
-            verdict = "write"
+            verdict = "write"  # nobody was allowed to sign in there
         verdicts[verdict] += 1
         if verdict in ("write", "unknown"):
             bad[f"{one.protocol} {one.service}"] += 1
@@ -255,6 +272,8 @@ def _from_safety(seen: _Seen, name: str, most: int, what: str) -> Measured:
 
 
 def _device_rate(seen: _Seen) -> Measured:
+    if not seen.limits:
+        return NO_LIMITS, None, "records"
     if not seen.has_packets:
         return _rate_from_safety(seen)
     times: dict[int, list[float]] = defaultdict(list)
@@ -306,7 +325,12 @@ def _rate_from_safety(seen: _Seen) -> Measured:
 
 
 def _list(bad: Sequence[str]) -> str:
-    return ": " + ", ".join(bad[:5]) if bad else ""
+    more = f", and {len(bad) - 5} more" if len(bad) > 5 else ""
+    return ": " + ", ".join(bad[:5]) + more if bad else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _zone_times(seen: _Seen) -> dict[str, list[float]]:
@@ -352,6 +376,8 @@ def _is_cap(seen: _Seen) -> Measured:
 
 
 def _budget(seen: _Seen) -> Measured:
+    if not seen.limits:
+        return NO_LIMITS, None, "records"
     sent: Counter[int] = Counter()
     if seen.has_packets:
         sent.update(device for device, _ in seen.counted())
@@ -374,30 +400,59 @@ def _budget(seen: _Seen) -> Measured:
 
 
 def _own_protocol(seen: _Seen) -> Measured:
-    foreign = [
-        f"{one.protocol} on port {exchange.target.port}"
-        for exchange, one in seen.named
-        if one.protocol not in _SPEAKS.get(exchange.probe, (exchange.probe,))
-    ]
-    known = {(e.target.address, e.target.port) for e in seen.all.exchanges}
-    if seen.has_packets:
-        foreign += sorted(
-            {
-                f"port {p.target_port} of {p.target}, which no request names"
-                for p in seen.ours
-                if p.protocol in ("tcp", "udp") and (p.target, p.target_port) not in known
-            }
-        )
-    foreign += [f"port {port}" for _, port in known if port in PRINTERS]
-    words = f"{len(foreign)} requests of another protocol{_list(foreign)}"
     if not seen.named:
         return "nothing was sent", None, "records"
-    return words, not foreign, "records and packets" if seen.has_packets else "records"
+    foreign = [
+        f"{one.service} on port {exchange.target.port} ({exchange.probe})"
+        for exchange, one in seen.named
+        if one.foreign
+    ]
+    known = {_endpoint(exchange) for exchange in seen.all.exchanges}
+    foreign += sorted({f"port {port}, a printer's" for _, port, _ in known if port in PRINTERS})
+    if not seen.has_packets:
+        return (
+            f"{len(foreign)} requests of another protocol{_list(foreign)}",
+            not foreign,
+            "records",
+        )
+    unknown = {
+        (p.target, p.target_port, p.protocol)
+        for p in seen.ours
+        if (p.target, p.target_port, p.protocol) not in known
+    }
+    foreign += sorted(f"{p} port {n} of {a}, which no request names" for a, n, p in unknown)
+    foreign += sorted(
+        f"{more} bytes more to port {port} of {address} than the record has"
+        for (address, port, _), more in _unrecorded(seen).items()
+    )
+    words = f"{len(foreign)} requests or bytes of another protocol{_list(foreign)}"
+    return words, not foreign, "records and packets"
 
 
-_SPEAKS = {
-    "enip": ("enip", "cip"), "http": ("http", "tls"), "ssh": ("ssh",), "sshconfig": ("ssh",),
-}  # fmt: skip
+def _endpoint(exchange: Exchange) -> tuple[str, int, str]:
+    return exchange.target.address, exchange.target.port, str(exchange.target.transport)
+
+
+def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
+    """
+    Bytes on the wire that no request on record accounts for, by endpoint. One where a request was
+    cut off in mid-flight is left out: what was sent of it is not known.
+    """
+    wire: Counter[tuple[str, int, str]] = Counter()
+    for one in seen.connections:
+        wire[(one.target, one.port, "tcp")] += one.sent
+    for p in seen.ours:
+        if p.protocol == "udp":
+            wire[(p.target, p.target_port, "udp")] += p.payload
+    for exchange, named in seen.named:
+        if named.protocol == "tls":
+            wire[_endpoint(exchange)] -= GOODBYE_BYTES
+    recorded: Counter[tuple[str, int, str]] = Counter()
+    for exchange in seen.all.exchanges:
+        recorded[_endpoint(exchange)] += exchange.wire_bytes_out
+    unsure = {_endpoint(e) for e in seen.all.exchanges if e.finished_at is None}
+    more = {place: count - recorded[place] for place, count in wire.items()}
+    return {place: count for place, count in more.items() if count > 0 and place not in unsure}
 
 
 def _no_drop(seen: _Seen) -> Measured:
@@ -419,9 +474,9 @@ def _no_drop(seen: _Seen) -> Measured:
 def _well_formed(seen: _Seen) -> Measured:
     odd = [f"{p.target}: {p.odd}" for p in seen.ours if p.odd]
     odd += [
-        f"{one.protocol} to {exchange.target.address}: cut off"
+        f"{one.protocol} to {exchange.target.address}: {one.service}"
         for exchange, one in seen.named
-        if one.service in ("cut off", "not one message")
+        if one.foreign
     ]
     basis = "records and packets" if seen.has_packets else "records"
     if not seen.named:
@@ -442,91 +497,111 @@ def _clean_goodbye(seen: _Seen) -> Measured:
 
 
 def _no_seat(seen: _Seen) -> Measured:
-    seats, seat_ports, units = [], [], defaultdict(set)
+    programmers: list[str] = []
+    units: dict[str, set[int]] = defaultdict(set)
+    ports = {(e.target.address, e.target.port) for e in seen.all.exchanges if e.request}
     for exchange in seen.all.exchanges:
         target = exchange.target
-        if target.port in SEATS and exchange.request:
-            seat_ports.append(f"{SEATS[target.port]} of {target.address}")
         if exchange.probe == "s7" and (requests.tsap_of(exchange.request) or b"")[:1] == b"\x01":
-            seats.append(f"PG connection to {target.address}")
+            programmers.append(f"programming device's connection to {target.address}")
         if exchange.probe == "modbus":
-            unit = requests.unit_of(exchange.request)
-            if unit is not None:
-                units[target.address].add(unit)
+            units[target.address] |= requests.units_of(exchange.request)
+    ports |= {(p.target, p.target_port) for p in seen.ours}
+    taken = sorted(f"{SEATS[port]} of {address}" for address, port in ports if port in SEATS)
     most = max(map(len, units.values()), default=0)
-    bad = [*seats, *seat_ports]
+    crowded = [
+        f"{len(of)} unit ids of {address}" for address, of in units.items() if len(of) > MOST_UNITS
+    ]
     words = (
-        f"{len(seat_ports)} to IEC 104 or DNP3, {len(seats)} as programming device, "
-        f"at most {most} unit ids of one device{_list(bad)}"
+        f"{len(taken)} to IEC 104 or DNP3, {len(programmers)} as programming device, "
+        f"at most {_count(most, 'unit id')} of one device"
     )
-    return words, not bad and most <= MOST_UNITS, "records"
+    bad = [*taken, *programmers, *crowded]
+    if not seen.all.exchanges:
+        return "nothing was sent", None, "records"
+    return words + _list(bad), not bad, "records and packets" if seen.has_packets else "records"
 
 
 def _breaker(seen: _Seen) -> Measured:
     if not seen.all.left_alone:
         return "no device showed distress", None, "records"
     bad, most = [], 0
+    latest = 0.0
     for (zone, address), moment in seen.all.left_alone.items():
         at = moment.timestamp()
-        if seen.has_packets:
-            after = [p for p in seen.ours if p.counts and p.target == address and p.at > at]
-            count = len(after)
-            new = sum(bool(p.flags & SYN) for p in after if p.protocol == "tcp")
+        until = _next_sitting(seen, at)
+        if seen.has_packets and (device := seen.device.get(address)) is not None:
+            after = [p for one, p in seen.counted() if one == device and at < p.at < until]
+            times = [p.at - at for p in after]
+            new = sum(p.protocol == "tcp" and bool(p.flags & SYN) for p in after)
         else:
-            later = [
-                e
+            times = [
+                e.sent_at.timestamp() - at
                 for e in seen.all.exchanges
-                if (e.target.zone, e.target.address) == (zone, address) and e.sent_at > moment
+                if (e.target.zone, e.target.address) == (zone, address)
+                and at < e.sent_at.timestamp() < until
             ]
-            count = new = len(later)
-        most = max(most, count)
-        if new or count > AFTER_DISTRESS:
-            bad.append(f"{address}: {count} packets, {new} new connections")
+            new = len(times)
+        most = max(most, len(times))
+        latest = max(latest, *times, 0.0)
+        if new or len(times) > AFTER_DISTRESS or max(times, default=0.0) > DISTRESS_S:
+            bad.append(
+                f"{address}: {len(times)} packets, {new} new connections, the last "
+                f"{max(times, default=0.0):.2f} s after"
+            )
     words = (
-        f"{len(seen.all.left_alone)} devices left alone, at most {most} packets after{_list(bad)}"
+        f"{_count(len(seen.all.left_alone), 'device')} left alone, at most {most} packets after, "
+        f"the last {latest:.2f} s{_list(bad)}"
     )
     return words, not bad, "packets" if seen.has_packets else "records"
 
 
+def _next_sitting(seen: _Seen, at: float) -> float:
+    """A run that was gone on with begins anew: only this sitting's packets are after its end."""
+    starts = (moment.timestamp() - EARLY_S for moment in seen.all.sittings)
+    return min((start for start in starts if start > at), default=float("inf"))
+
+
 def _silence(seen: _Seen) -> Measured:
-    basis = "packets" if seen.has_packets else "records"
-    begun = sorted(e.sent_at.timestamp() for e in seen.all.exchanges)
-    counted = sorted(packet.at for _, packet in seen.counted()) if seen.has_packets else begun
+    basis = "records and packets" if seen.has_packets else "records"
+    sent = [(e.sent_at.timestamp(), e.target.zone, e.target.address) for e in seen.all.exchanges]
+    if seen.has_packets:
+        sent = [
+            (p.at, seen.limits[device].zone, seen.limits[device].addresses[0])
+            for device, p in seen.counted()
+        ]
     moments: list[tuple[datetime, str, str | None]] = [(at, w, None) for at, w in seen.all.stops]
-    moments += [(at, f"the window of zone {z}", z) for z, at in seen.all.ends.items()]
-    if not moments or not counted:
+    moments += [(at, f"the end of the window of zone {z}", z) for at, z in sorted(seen.all.ends)]
+    if not moments or not sent:
         return "no stop, and no window that ends", None, basis
     bad: list[str] = []
-    worst: float | None = None
+    worst: tuple[float, str] | None = None
     for moment, why, zone in moments:
         at = moment.timestamp()
-        # A run that was gone on with begins anew: only this sitting's packets are after its stop.
-        again = next((b for b in begun if b > at + SILENT_S and zone is None), float("inf"))
-        after: Counter[int] = Counter()
-        for device, packet in seen.counted():
-            if at < packet.at < again and zone in (None, seen.limits[device].zone):
-                after[device] += 1
-                late = packet.at - at
-                worst = late if worst is None else max(worst, late)
-                if late > SILENT_S:
-                    bad.append(f"{late:.2f} s after {why}")
-        if max(after.values(), default=0) > AFTER_STOP:
-            bad.append(f"{max(after.values())} packets to one device after {why}")
-        if not seen.has_packets and any(
-            at < e.sent_at.timestamp() < again and zone in (None, e.target.zone)
-            for e in seen.all.exchanges
-        ):
-            bad.append(f"a request after {why}")
+        again = _next_sitting(seen, at)
+        late = [one for one in sent if at < one[0] < again and zone in (None, one[1])]
+        if not late:
+            continue
+        last = max(late)[0] - at
+        worst = max(worst or (last, why), (last, why))
+        most = max(Counter(address for _, _, address in late).values())
+        if last > SILENT_S:
+            what = "a packet" if seen.has_packets else "a request"
+            bad.append(f"{what} {last:.2f} s after {why}")
+        elif most > AFTER_STOP:
+            bad.append(f"{most} packets to one device after {why}")
     if worst is not None:
-        words = f"last packet {worst:.2f} s after {moments[0][1]}"
+        words = f"the last one {worst[0]:.2f} s after {worst[1]}"
     else:
-        first = min(at.timestamp() for at, _, _ in moments)
-        left = first - max((one for one in counted if one <= first), default=counted[0])
-        words = f"nothing after {len(moments)} ends; the last packet {left:.1f} s before the first"
+        first = min(moment.timestamp() for moment, _, _ in moments)
+        left = min((first - at for at, _, _ in sent if at <= first), default=0.0)
+        words = f"nothing after it; the last one {left:.0f} s before {moments[0][1]}"
     return words + _list(bad), not bad, basis
 
 
 def _scope(seen: _Seen) -> Measured:
+    if not seen.limits:
+        return NO_LIMITS, None, "records"
     planned = {(limit.zone, a) for limit in seen.limits for a in limit.addresses}
     outside = [
         e.target.address

@@ -3,29 +3,42 @@ Names what a recorded request asked for: the auditor's own, small reading of eac
 
 Nothing of the guards or the probes is used, so that one mistake would have to be made twice. What
 is not on the list of reads is a write until somebody shows otherwise, and what cannot be read is
-unknown; both fail the certificate. Sources: Modbus Application Protocol 1.1b3 section 6; for S7 the
-public dissectors' names of functions and user data groups; CIP volume 1 appendix A and volume 2
-section 2-4; RFC 3416 section 3 and RFC 3412 section 6; RFC 9110 section 9; RFC 4253 section 4;
-RFC 8446 section 5.1; RFC 854.
+unknown; both fail the certificate. Secrets are masked in the record, and what a library encrypts
+stands there in words. Sources: Modbus Application Protocol 1.1b3 section 6 and its guide for TCP/IP
+section 3.1.3; RFC 1006 section 6 and RFC 905 section 13; for S7 the public dissectors' names of
+functions and user data groups; CIP volume 1 appendix A and volume 2 sections 2-3 to 2-6; RFC 3416
+section 3 and RFC 3412 section 6; RFC 9112 sections 2 to 6; RFC 4253 sections 4 and 6; RFC 8446
+section 5.1; RFC 854 and RFC 855.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from scanner.model import Tier
 
 Verdict = Literal["read", "session", "sign-in", "write", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """One service: `service` in the protocol's terms."""
+    """
+    One service: `service` in the protocol's terms. `foreign`: these bytes are no request of the
+    protocol at all.
+    """
 
     protocol: str
     service: str
     verdict: Verdict
+    foreign: bool = False
+
+
+class _Foreign(Exception):
+    """These bytes are not a request of this protocol; the text says why."""
 
 
 MODBUS_READS = {1, 2, 3, 4, 7, 11, 12, 17, 20, 24}
@@ -33,20 +46,32 @@ S7_READS = {0x04}
 S7_GROUPS = {4}
 """User data group 4: CPU functions; only the reading of a system state list."""
 CIP_READS = {0x01, 0x03, 0x0E, 0x55}
-CIP_SESSIONS = {0x54, 0x5B, 0x4E}
+CIP_SESSIONS = {0x54: "Forward_Open", 0x5B: "Large_Forward_Open", 0x4E: "Forward_Close"}
+"""To the connection manager only: the same numbers write tags of a controller."""
+CONNECTION_MANAGER = b"\x20\x06\x24\x01"
 ENIP_READS = {0x0004, 0x0063, 0x0064}
 ENIP_SESSIONS = {0x0065, 0x0066}
 SNMP_READS = {0xA0, 0xA1, 0xA5}
 HTTP_READS = {b"GET", b"HEAD"}
 SHOWS = re.compile(
-    r"^\s*(show|cat|ls|id|uname|hostname|getent|who|last|ss|timedatectl|terminal (length|width)|"
-    r"enable$|exit|sshd -T|systemctl (is-|show|list)|stat|find|head|grep|lastlog|sudo -n)\b"
+    r"(show [a-z -]+|terminal (length|width) [0-9]+|exit|"  # a switch
+    r"cat [a-zA-Z0-9_./-]+|uname( -[a-z]+)?|hostname|id|who|getent (passwd|group)|"  # Linux
+    r"ss( -[a-zA-Z]+)?|timedatectl( show| status)?)?"
 )
+"""Whole commands that show; no redirection, no second command, no argument that could act."""
+_SERVICE = re.compile(r"(exec \S+ ?)?(.*)", re.DOTALL)
+"""A command as it is planned names its platform first."""
+_SIGN_IN = re.compile(r"auth (none|operator|password)( [^\x00-\x1f]*)?")
+"""The kind of login, and as whom."""
 
 
-def unit_of(request: bytes) -> int | None:
-    """The unit id of a Modbus/TCP request."""
-    return request[6] if len(request) >= 8 else None
+def units_of(request: bytes) -> frozenset[int]:
+    """The unit ids that Modbus/TCP requests name."""
+    found = set()
+    while len(request) >= 8:
+        found.add(request[6])
+        request = request[6 + struct.unpack_from("!H", request, 4)[0] :]
+    return frozenset(found)
 
 
 def tsap_of(request: bytes) -> bytes | None:
@@ -62,117 +87,126 @@ def tsap_of(request: bytes) -> bytes | None:
     return None
 
 
-def name(probe: str, label: str, request: bytes) -> tuple[Named, ...]:
+def name(probe: str, tier: Tier, request: bytes) -> tuple[Named, ...]:
     """Every service in a recorded request of this probe; () where nothing was sent."""
     if not request:
         return ()
-    if request[0] in (0x14, 0x15, 0x16, 0x17) and request[1:2] == b"\x03":
-        return (Named(protocol="tls", service="record", verdict="session"),)
     reader = _READERS.get(probe)
     if reader is None:
-        return (Named(protocol=probe, service="no reader", verdict="unknown"),)
+        return (Named(protocol=probe, service="no reader", verdict="unknown", foreign=True),)
+    protocol, read = reader
     try:
-        return reader(request, label)
+        return tuple(read(request, tier))
+    except _Foreign as problem:
+        why = str(problem)
     except (IndexError, struct.error):
-        return (Named(protocol=probe, service="cut off", verdict="unknown"),)
+        why = "cut off"
+    return (Named(protocol=protocol, service=why, verdict="unknown", foreign=True),)
 
 
-def _modbus(request: bytes, label: str) -> tuple[Named, ...]:
-    found: list[Named] = []
+def _either(read: bool) -> Verdict:
+    return "read" if read else "write"
+
+
+def _modbus(request: bytes, tier: Tier) -> Iterator[Named]:
     while request:
-        length = struct.unpack_from("!H", request, 4)[0]
+        protocol, length = struct.unpack_from("!2xHH", request)
         pdu, request = request[7 : 6 + length], request[6 + length :]
+        if protocol:
+            raise _Foreign("not Modbus")
         if len(pdu) != length - 1 or length < 2:
-            return (Named(protocol="modbus", service="cut off", verdict="unknown"),)
+            raise _Foreign("cut off")
         function = pdu[0]
+        service, read = f"function {function}", function in MODBUS_READS
         if function == 0x2B:
-            read = pdu[1:2] == b"\x0e"
-            service = f"function 43/{pdu[1]}"
+            service, read = f"function 43/{pdu[1]}", pdu[1] == 0x0E
         elif function == 8:
-            read, service = pdu[1:3] in (b"\0\0", b"\0\x02"), f"function 8/{pdu[1:3].hex()}"
-        else:
-            read, service = function in MODBUS_READS, f"function {function}"
-        found.append(Named(protocol="modbus", service=service, verdict="read" if read else "write"))
-    return tuple(found)
+            sub = struct.unpack_from("!H", pdu, 1)[0]
+            service, read = f"function 8/{sub}", sub in (0, 2)
+        yield Named(protocol="modbus", service=service, verdict=_either(read))
 
 
-def _s7(request: bytes, label: str) -> tuple[Named, ...]:
-    found: list[Named] = []
+def _s7(request: bytes, tier: Tier) -> Iterator[Named]:
     while request:
-        length = struct.unpack_from("!H", request, 2)[0]
-        if request[0] != 3 or length < 7 or length > len(request):
-            return (Named(protocol="s7", service="cut off", verdict="unknown"),)
+        version, length = struct.unpack_from("!BxH", request)
         frame, request = request[:length], request[length:]
-        found.append(_s7_frame(frame))
-    return tuple(found)
+        if version != 3:
+            raise _Foreign("not a TPKT")
+        if length < 7 or len(frame) != length:
+            raise _Foreign("cut off")
+        yield _s7_frame(frame)
 
 
 def _s7_frame(frame: bytes) -> Named:
     kind = frame[5]
     if kind in (0xE0, 0x80):
         return Named(protocol="s7", service=f"COTP {kind:#x}", verdict="session")
-    if kind != 0xF0 or frame[7] != 0x32:
-        return Named(protocol="s7", service=f"COTP {kind:#x}", verdict="unknown")
+    if frame[4:7] != b"\x02\xf0\x80" or frame[7] != 0x32:
+        raise _Foreign(f"COTP {kind:#x} with no S7 in it")
     rosctr = frame[8]
+    parameters = 17
     if rosctr == 1:
-        function = frame[17]
+        function = frame[parameters]
         if function == 0xF0:
             return Named(protocol="s7", service="setup communication", verdict="session")
-        read = function in S7_READS
         return Named(
-            protocol="s7", service=f"job {function:#x}", verdict="read" if read else "write"
+            protocol="s7", service=f"job {function:#x}", verdict=_either(function in S7_READS)
         )
     if rosctr == 7:
-        group, sub = frame[22] & 15, frame[23]
-        read = frame[22] >> 4 == 4 and group in S7_GROUPS and sub == 1
-        return Named(
-            protocol="s7", service=f"user data {group}/{sub}", verdict="read" if read else "write"
-        )
+        kind, sub = frame[parameters + 5], frame[parameters + 6]
+        read = kind >> 4 == 4 and kind & 15 in S7_GROUPS and sub == 1
+        service = f"user data {kind & 15}/{sub}"
+        return Named(protocol="s7", service=service, verdict=_either(read))
     return Named(protocol="s7", service=f"ROSCTR {rosctr}", verdict="write")
 
 
-def _enip(request: bytes, label: str) -> tuple[Named, ...]:
-    found: list[Named] = []
+def _enip(request: bytes, tier: Tier) -> Iterator[Named]:
     while request:
         command, length = struct.unpack_from("<HH", request)
-        body, request = request[24 : 24 + length], request[24 + length :]
-        if len(body) != length:
-            return (Named(protocol="enip", service="cut off", verdict="unknown"),)
-        if command in ENIP_READS | ENIP_SESSIONS:
-            verdict: Verdict = "session" if command in ENIP_SESSIONS else "read"
-            found.append(Named(protocol="enip", service=f"command {command:#x}", verdict=verdict))
-        elif command in (0x6F, 0x70):
-            found.append(_cip(_cip_request(body, connected=command == 0x70)))
+        body, whole = request[24 : 24 + length], len(request) >= 24 + length
+        request = request[24 + length :]
+        if not whole:
+            raise _Foreign("cut off")
+        if command in (0x6F, 0x70):
+            yield _cip(_cip_request(body, connected=command == 0x70))
         else:
-            found.append(Named(protocol="enip", service=f"command {command:#x}", verdict="write"))
-    return tuple(found)
+            verdict: Verdict = "session" if command in ENIP_SESSIONS else "write"
+            if command in ENIP_READS:
+                verdict = "read"
+            yield Named(protocol="enip", service=f"command {command:#x}", verdict=verdict)
 
 
 def _cip_request(body: bytes, *, connected: bool) -> bytes:
     """The CIP request in the data item of a common packet format (volume 2, section 2-6)."""
     items, place = struct.unpack_from("<H", body, 6)[0], 8
-    for _ in range(min(items, 8)):
+    found = b""
+    for _ in range(items):
         kind, length = struct.unpack_from("<HH", body, place)
         data = body[place + 4 : place + 4 + length]
+        if len(data) != length:
+            raise _Foreign("cut off")
+        if found:
+            raise _Foreign("two requests in one frame")
         if kind == 0xB2:
-            return data
+            found = data
         if kind == 0xB1 and connected:
-            return data[2:]
+            found = data[2:]
         place += 4 + length
-    return b""
+    return found
 
 
-def _cip(request: bytes) -> Named:
-    if not request:
-        return Named(protocol="cip", service="nothing", verdict="unknown")
-    service = request[0]
-    if service == 0x52:  # unconnected send: what counts is the message inside
-        inner = request[2 + request[1] * 2 + 2 :]
-        length = struct.unpack_from("<H", inner)[0]
-        return _cip(inner[2 : 2 + length])
-    verdict: Verdict = "read" if service in CIP_READS else "write"
-    if service in CIP_SESSIONS:
-        verdict = "session"
+def _cip(request: bytes, *, sent_on: bool = False) -> Named:
+    service, words = request[0], request[1]
+    path, data = request[2 : 2 + words * 2], request[2 + words * 2 :]
+    managed = path == CONNECTION_MANAGER
+    if service == 0x52 and managed:  # unconnected send: what counts is the message inside
+        length = struct.unpack_from("<2xH", data)[0]
+        if sent_on:
+            raise _Foreign("sent on twice")
+        return _cip(data[4 : 4 + length], sent_on=True)
+    if service in CIP_SESSIONS and managed:
+        return Named(protocol="cip", service=CIP_SESSIONS[service], verdict="session")
+    verdict = _either(service in CIP_READS)
     return Named(protocol="cip", service=f"service {service:#x}", verdict=verdict)
 
 
@@ -187,62 +221,112 @@ def _element(data: bytes) -> tuple[int, bytes, bytes]:
     return tag, data[start : start + length], data[start + length :]
 
 
-def _snmp(request: bytes, label: str) -> tuple[Named, ...]:
-    tag, message, rest = _element(request)
-    _, version, message = _element(message)
-    if tag != 0x30 or rest:
-        return (Named(protocol="snmp", service="not one message", verdict="unknown"),)
+def _inside(data: bytes, tag: int) -> tuple[bytes, bytes]:
+    """(value, rest) of one element that must have this tag."""
+    found, value, rest = _element(data)
+    if found != tag:
+        raise _Foreign("not an SNMP message")
+    return value, rest
+
+
+def _snmp(request: bytes, tier: Tier) -> Iterator[Named]:
+    message, rest = _inside(request, 0x30)
+    if rest:
+        raise _Foreign("more than one message")
+    version, message = _inside(message, 0x02)
     if version == b"\x03":
-        _, _, message = _element(message)
-        _, _, message = _element(message)
+        _, message = _inside(message, 0x30)
+        _, message = _inside(message, 0x04)
         tag, scoped, _ = _element(message)
         if tag != 0x30:
-            return (Named(protocol="snmp", service="encrypted", verdict="unknown"),)
-        _, _, scoped = _element(scoped)
-        _, _, message = _element(scoped)
+            yield Named(protocol="snmp", service="encrypted", verdict="unknown")
+            return
+        _, scoped = _inside(scoped, 0x04)
+        _, message = _inside(scoped, 0x04)
     else:
-        _, _, message = _element(message)
-    pdu = message[0]
-    verdict: Verdict = "read" if pdu in SNMP_READS else "write"
-    return (Named(protocol="snmp", service=f"PDU {pdu:#x}", verdict=verdict),)
+        _, message = _inside(message, 0x04)
+    pdu, _, rest = _element(message)
+    if rest:
+        raise _Foreign("more than one PDU")
+    yield Named(protocol="snmp", service=f"PDU {pdu:#x}", verdict=_either(pdu in SNMP_READS))
 
 
-def _http(request: bytes, label: str) -> tuple[Named, ...]:
-    method = request.split(b" ", 1)[0]
-    if not method.isalpha() or not method.isupper():
-        return (Named(protocol="http", service="no method", verdict="unknown"),)
-    verdict: Verdict = "read" if method in HTTP_READS else "write"
-    if method == b"POST":
-        verdict = "sign-in"
-    return (Named(protocol="http", service=method.decode("ascii"), verdict=verdict),)
+def _http(request: bytes, tier: Tier) -> Iterator[Named]:
+    if request[0] in range(0x14, 0x18) and request[1] == 3:
+        yield from _tls(request)
+        return
+    head, end, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    words = first.split(b" ")
+    if len(words) != 3 or not words[2].startswith(b"HTTP/1.") or not words[0].isalpha() or not end:
+        raise _Foreign("no HTTP request")
+    method = words[0]
+    names = {line.partition(b":")[0].strip().lower() for line in lines}
+    verdict = _either(method in HTTP_READS and not body)
+    if b"authorization" in names or b"cookie" in names or method == b"POST":
+        # A form is posted to sign in; where nobody may sign in, it is a form that acts.
+        signs = method in HTTP_READS or method == b"POST"
+        verdict = "sign-in" if signs and tier is Tier.LOGIN else "write"
+    yield Named(protocol="http", service=method.decode("ascii"), verdict=verdict)
 
 
-def _ssh(request: bytes, label: str) -> tuple[Named, ...]:
-    if request.startswith(b"SSH-2.0-"):
-        return (Named(protocol="ssh", service="identification", verdict="session"),)
+def _tls(request: bytes) -> Iterator[Named]:
+    while request:
+        kind, version, length = struct.unpack_from("!BHH", request)
+        whole, request = len(request) >= 5 + length, request[5 + length :]
+        if not whole or kind not in range(0x14, 0x18) or version >> 8 != 3:
+            raise _Foreign("cut off")
+        yield Named(protocol="tls", service="record", verdict="session")
+
+
+def _ssh(request: bytes, tier: Tier) -> Iterator[Named]:
+    if request.startswith(b"SSH-2.0-") and request.endswith(b"\n"):
+        yield Named(protocol="ssh", service="identification", verdict="session")
+        return
     if len(request) > 5 and struct.unpack_from("!I", request)[0] == len(request) - 4:
-        number = request[5]
-        return (Named(protocol="ssh", service=f"message {number}", verdict="session"),)
-    text = request.decode("utf-8", "replace")
-    if text.startswith("auth "):
-        return (Named(protocol="ssh", service="authentication", verdict="sign-in"),)
-    verdict: Verdict = "read" if SHOWS.match(text) else "unknown"
-    return (Named(protocol="ssh", service=f"command {text.split()[:1]}", verdict=verdict),)
+        yield Named(protocol="ssh", service=f"message {request[5]}", verdict="session")
+        return
+    try:
+        text = request.decode("ascii").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise _Foreign("no SSH") from None
+    if signing := _SIGN_IN.fullmatch(text):
+        granted = signing[1] != "password" or tier is Tier.LOGIN
+        verdict: Verdict = "sign-in" if granted else "write"
+        yield Named(protocol="ssh", service="authentication", verdict=verdict)
+        return
+    planned = _SERVICE.fullmatch(text)
+    command = planned[2] if planned else text
+    verdict = _either(SHOWS.fullmatch(command) is not None)
+    yield Named(protocol="ssh", service=f"command {command[:40]!r}", verdict=verdict)
 
 
-def _telnet(request: bytes, label: str) -> tuple[Named, ...]:
-    if request[0] == 0xFF:
-        return (Named(protocol="telnet", service="negotiation", verdict="session"),)
-    return (Named(protocol="telnet", service="typed", verdict="sign-in"),)
+def _telnet(request: bytes, tier: Tier) -> Iterator[Named]:
+    """Refusals and offers of options; a line typed, which is a sign-in where one is granted."""
+    while request:
+        if request[0] != 0xFF:
+            request = request.partition(b"\r\n")[2]
+            verdict: Verdict = "sign-in" if tier is Tier.LOGIN else "write"
+            yield Named(protocol="telnet", service="a line", verdict=verdict)
+            continue
+        if request[1] in range(0xFB, 0xFF):
+            length, service = 3, "negotiation"
+            if len(request) < length:
+                raise _Foreign("cut off")
+            yield Named(protocol="telnet", service=service, verdict="session")
+        else:  # break, interrupt, erase …: keys pressed on somebody's console
+            length = 2
+            yield Named(protocol="telnet", service=f"command {request[1]:#x}", verdict="write")
+        request = request[length:]
 
 
-_READERS = {
-    "modbus": _modbus,
-    "s7": _s7,
-    "enip": _enip,
-    "snmp": _snmp,
-    "http": _http,
-    "ssh": _ssh,
-    "sshconfig": _ssh,
-    "telnet": _telnet,
+_READERS: dict[str, tuple[str, Callable[[bytes, Tier], Iterator[Named]]]] = {
+    "modbus": ("modbus", _modbus),
+    "s7": ("s7", _s7),
+    "enip": ("enip", _enip),
+    "snmp": ("snmp", _snmp),
+    "http": ("http", _http),
+    "ssh": ("ssh", _ssh),
+    "sshconfig": ("ssh", _ssh),
+    "telnet": ("telnet", _telnet),
 }

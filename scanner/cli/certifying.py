@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from reports.inert import ascii_json
-from scanner import __version__, capture, privileges
+from scanner import capture, privileges
 from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
 from scanner.errors import UsageError
 from scanner.evidence import Event
-from scanner.model import Certificate, Outcome, Safety
+from scanner.model import Certificate, Observation, Outcome, Safety
 from scanner.plan import Plan
 from scanner.store import RunStore
 from scanner.wire import source_towards
@@ -27,6 +29,7 @@ SAFETY = TypeAdapter(Safety)
 LEFT_ALONE = "left alone"
 BEGUN = "begun"
 """What is kept of a capture that goes on."""
+CUT_OFF = "a sitting was killed: whether the kernel lost packets of it is not known"
 
 
 def begin_capture(
@@ -100,31 +103,35 @@ def end_capture(store: RunStore, helper: capture.Helper) -> None:
     store.note("capture", {"whole": found.whole, "words": words})
 
 
-def make(store: RunStore, folder: Path) -> Certificate:
-    """Audit a run: its record, and the capture beside it. Sends and changes nothing."""
+def make(store: RunStore, folder: Path | None) -> Certificate:
+    """
+    Audit a run: its record, and the capture in its folder where that is at hand. Sends and changes
+    nothing. What is audited ends before the signed end record, if that is the last event: so the
+    certificate is the same before the run is signed and after.
+    """
     meta = store.meta()
     events = list(store.events())
-    limits, ends, privileged = _limits(events)
-    kept, words, digest = _packets(events, folder / capture.FILE)
+    if events and events[-1].kind == "end":
+        events.pop()
+    limits, privileged, ours = _limits(events)
+    kept, words, digest = _packets(events, folder)
     safety = store.safety()
-    left_alone: dict[tuple[str, str], datetime] = {}
-    for one in store.observations():
-        if one.outcome is Outcome.WITHHELD and LEFT_ALONE in one.reason:
-            place = (one.zone, one.address)
-            left_alone[place] = min(one.started_at, left_alone.get(place, one.started_at))
     return certificate.audit(
         Audited(
             run=meta.id,
             site=meta.site,
-            version=__version__,
+            version=meta.version,
+            state=store.status().state,
             events=len(events),
-            chain_head=store.chain_head(),
+            chain_head=events[-1].sha256 if events else "",
             exchanges=tuple(store.exchanges()),
             limits=limits,
             safety=SAFETY.validate_json(safety) if safety else None,
+            sittings=tuple(_sittings(events)),
             stops=tuple(_stops(events)),
-            left_alone=left_alone,
-            ends=ends,
+            left_alone=_left_alone(events, store.observations()),
+            ends=tuple(_ends(events)),
+            ours=ours,
             packets=kept,
             capture=words,
             capture_sha256=digest,
@@ -133,57 +140,113 @@ def make(store: RunStore, folder: Path) -> Certificate:
     )
 
 
-def _limits(events: Iterable[Event]) -> tuple[list[Limits], dict[str, datetime], str]:
+def _told(events: Iterable[Event], kind: str) -> list[dict[str, Any]]:
+    return [json.loads(event.payload) for event in events if event.kind == kind]
+
+
+def _limits(events: Sequence[Event]) -> tuple[list[Limits], str, frozenset[str]]:
     """
-    The limits of the run's sittings: the rates of the newest, and the sum of all budgets, for each
+    The limits of a run, the privileges of its sittings in words, and our own addresses. Where a
+    sitting was allowed more than another, the strictest holds for all; budgets add up, since each
     sitting printed its own.
     """
     found: dict[tuple[str, ...], Limits] = {}
-    ends: dict[str, datetime] = {}
     privileged: set[str] = set()
-    for event in events:
-        if event.kind != "limits":
-            continue
-        told = json.loads(event.payload)
+    ours: set[str] = set()
+    for told in _told(events, "limits"):
         privileged.add(told["privileges"])
-        ends |= {zone: datetime.fromisoformat(at) for zone, at in told["ends"].items()}
+        ours |= set(told.get("ours", ()))
         for one in told["devices"]:
             key = (str(one["zone"]), *one["addresses"])
-            earlier = found[key].budget if key in found else 0
-            found[key] = Limits(
+            this = Limits(
                 zone=one["zone"],
                 addresses=tuple(one["addresses"]),
                 profile=one["profile"],
                 packets_per_s=one["packets_per_s"],
                 zone_packets_per_s=one["zone_packets_per_s"],
                 connection_interval_s=one["connection_interval_ms"] / 1000,
-                budget=one["budget"] + earlier,
+                budget=one["budget"],
             )
-    return list(found.values()), ends, "; ".join(sorted(privileged))
+            found[key] = _both(found[key], this) if key in found else this
+    return list(found.values()), "; ".join(sorted(privileged)), frozenset(ours)
+
+
+def _both(one: Limits, other: Limits) -> Limits:
+    return replace(
+        other,
+        packets_per_s=_least(one.packets_per_s, other.packets_per_s),
+        zone_packets_per_s=_least(one.zone_packets_per_s, other.zone_packets_per_s),
+        connection_interval_s=max(one.connection_interval_s, other.connection_interval_s),
+        budget=one.budget + other.budget,
+    )
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((cap for cap in (one, other) if cap is not None), default=None)
+
+
+def _sittings(events: Iterable[Event]) -> Iterator[datetime]:
+    """When each sitting asked its first question."""
+    waiting = False
+    for event in events:
+        if event.kind == "limits":
+            waiting = True
+        elif event.kind == "intent" and waiting:
+            waiting = False
+            yield datetime.fromisoformat(json.loads(event.payload)["sent_at"])
 
 
 def _stops(events: Iterable[Event]) -> Iterator[tuple[datetime, str]]:
-    for event in events:
-        if event.kind == "halt":
-            told = json.loads(event.payload)
-            yield datetime.fromisoformat(told["at"]), told["reason"]
+    for told in _told(events, "halt"):
+        yield datetime.fromisoformat(told["at"]), told["reason"]
 
 
-def _packets(events: Iterable[Event], path: Path) -> tuple[list[packets.Packet] | None, str, str]:
+def _ends(events: Iterable[Event]) -> Iterator[tuple[datetime, str]]:
+    seen = {(at, zone) for told in _told(events, "limits") for zone, at in told["ends"].items()}
+    for at, zone in sorted(seen):
+        yield datetime.fromisoformat(at), zone
+
+
+def _left_alone(
+    events: Iterable[Event], observations: Iterable[Observation]
+) -> dict[tuple[str, str], datetime]:
+    """
+    When devices were left alone. A sitting that was killed has not noted it: then it is when the
+    first question was withheld for that.
+    """
+    found = {
+        (told["zone"], told["address"]): datetime.fromisoformat(told["at"])
+        for told in reversed(_told(events, "left"))
+    }
+    for one in observations:
+        if one.outcome is Outcome.WITHHELD and LEFT_ALONE in one.reason:
+            place = (one.zone, one.address)
+            found[place] = min(one.started_at, found.get(place, one.started_at))
+    return found
+
+
+def _packets(
+    events: Sequence[Event], folder: Path | None
+) -> tuple[list[packets.Packet] | None, str, str]:
     """(packets or None, in words, SHA-256 of the file or "")."""
-    said = [json.loads(event.payload) for event in events if event.kind == "capture"]
-    begun = [json.loads(event.payload)["capture"] for event in events if event.kind == "limits"]
-    if not path.exists():
-        return None, next(iter(begun), "no capture"), ""
-    data = path.read_bytes()
+    said, begun = _told(events, "capture"), [told["capture"] for told in _told(events, "limits")]
+    if not begun:
+        return None, "no capture: nothing was sent", ""
+    if BEGUN not in begun:
+        return None, "; ".join(dict.fromkeys(begun)), ""
+    words = "; ".join(one["words"] for one in said)
+    path = folder / capture.FILE if folder is not None else None
+    if path is None or not path.exists():
+        return None, f"there was a capture ({words or 'not ended'}), and it is not at hand", ""
+    with path.open("rb") as file:
+        data = file.read()
     digest = hashlib.sha256(data).hexdigest()
-    words = "; ".join(one["words"] for one in said) or "headers of our packets"
-    if any(one != "begun" for one in begun):
+    if any(one != BEGUN for one in begun):
         return None, f"{words}; a sitting of this run was not captured", digest
     if not all(one["whole"] for one in said):
         return None, f"{words}: not whole, so nothing was counted in it", digest
     if len(said) < len(begun):
-        words += "; a sitting ended without a word"
+        words = "; ".join(filter(None, (words, CUT_OFF)))
     try:
         return list(packets.read(data)), words, digest
     except packets.Unreadable as problem:

@@ -304,6 +304,7 @@ async def _run(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
     halt.at_the_end()
+    _note_left_alone(governor, store)
     end = _how_it_ended(governor, engine, place)
     _keep_safety(which, governor, _obeyed(plan, engine), end, store)
     state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
@@ -338,6 +339,14 @@ class _HaltKept:
         begun, then = self._since
         at = begun + timedelta(seconds=time.monotonic() - then)
         return {"at": at.isoformat(), "reason": self._governor.halt_reason or "halted"}
+
+
+def _note_left_alone(governor: Governor, store: RunStore) -> None:
+    """Keep the moment from which on a device was left alone because of distress."""
+    for device in governor.devices():
+        if (at := device.health.stopped_at) is not None:
+            place = {"zone": device.zone, "address": device.address, "at": at.isoformat()}
+            store.note("left", place | {"reason": device.health.stopped})
 
 
 async def _beat(beat: Callable[[datetime], bool]) -> None:
