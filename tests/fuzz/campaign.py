@@ -186,17 +186,25 @@ class Drawn:
     family: Family
     mend: mutate.Mutation | None
     done: int = 0
+    spent_s: float = 0.0
+    """On doing the damage: no time of a decoder's."""
 
     def reply(self, data: bytes) -> bytes:
         if self.done and self.rng.random() < 0.4:
             return data  # so that later replies of a conversation are reached too
         self.done += 1
-        return mutate.mutate(self.rng, data, self.family.others, self.mend)
+        began = time.thread_time()
+        changed = mutate.mutate(self.rng, data, self.family.others, self.mend)
+        self.spent_s += time.thread_time() - began
+        return changed
 
     def value(self, name: str, value: Any) -> Any:
         self.done += 1
+        began = time.thread_time()
         mend = mutate.ber if name == "certificate" else None
-        return damaged(self.rng, value, self.family.others, mend)
+        changed = damaged(self.rng, value, self.family.others, mend)
+        self.spent_s += time.thread_time() - began
+        return changed
 
 
 @dataclass(slots=True)
@@ -208,6 +216,7 @@ class Truncated:
     size: int
     done: int = 0
     seen: int = 0
+    spent_s: float = 0.0
 
     def reply(self, data: bytes) -> bytes:
         self.seen += 1
@@ -304,6 +313,7 @@ def _run(family: Family, seed: int, first: int, n: int) -> Tally:
     cases = 0
     for number in range(first, first + n):
         steps: list[tuple[str, Callable[[], tuple[str, str | None]]]] = []
+        damage: Drawn | Truncated | None = None
         if family.dialogues:
             dialogue, damage = _conversation(family, rng, number, mend)
             counts["truncations"] += isinstance(damage, Truncated)
@@ -333,11 +343,13 @@ def _run(family: Family, seed: int, first: int, n: int) -> Tally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             took = clock() - started
+            if damage is not None:
+                took, damage.spent_s = took - damage.spent_s, 0.0
             slowest = max(slowest, took)
             counts[ended] += 1
             if fault is not None:
                 faults.append(f"{family.name} case {number} (chunk {first}) {name}: {fault}")
-        if family.dialogues:
+        if damage is not None:
             counts["replies"] += damage.done
         cases += 1
     counts["cpu_s"] = clock() - began

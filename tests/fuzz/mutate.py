@@ -357,7 +357,8 @@ def _change(rng: Random, tree: Sequence[Node], others: Sequence[bytes], depth: i
     elif draw < 0.7:
         del changed[i]
     elif draw < 0.85:
-        changed[i:i] = [changed[i]] * (rng.randint(1, 4) if rng.random() < 0.9 else 300)
+        many = isinstance(body, bytes) and rng.random() < 0.1  # a tree would grow without end
+        changed[i:i] = [changed[i]] * (300 if many else rng.randint(1, 4))
     elif draw < 0.93:
         other = parse_ber(others[rng.randrange(len(others))]) if others else None
         changed[i] = rng.choice(other) if other else (tag, b"")
