@@ -42,6 +42,7 @@ import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote_plus
@@ -57,6 +58,7 @@ Scheme = Literal["http", "https"]
 
 MAX_TEXT = 256
 MAX_MARKUP = 256 * 1024
+MAX_TAGS = 10_000
 MAX_TAG = 4096
 MAX_SCHEMES = 8
 SHELL_TEXT = 200
@@ -76,12 +78,13 @@ LOCKOUT_TEXT = 64 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Markup:
     """
-    What a page's markup shows. `posts`: forms that post and have no password field. `is_shell`:
-    the content comes from elsewhere (frames, a refresh, scripts), so that what is missing here
-    may be there.
+    What a page's markup shows. `whole`: read to its end. `posts`: forms that post and have no
+    password field. `is_shell`: the content comes from elsewhere (frames, a refresh, scripts), so
+    that what is missing here may be there.
     """
 
     title: str | None
+    whole: bool
     has_markup: bool
     asks_password: bool
     posts: int
@@ -189,12 +192,13 @@ def _bounded(text: str | None) -> str | None:
 
 
 def read_markup(body: bytes) -> Markup:
-    """Title, forms and password fields in the first 256 KiB of a page."""
+    """Title, forms and password fields in the first 256 KiB and 10,000 tags of a page."""
     title: str | None = None
     has_markup = asks_password = has_script = is_shell = False
     in_post = form_asks = False
     posts = visible = 0
-    for tag in _tags(_decoded(body[:MAX_MARKUP])):
+    tags = _tags(_decoded(body[:MAX_MARKUP]))
+    for tag in islice(tags, MAX_TAGS):
         visible += tag.text_before
         has_markup = has_markup or bool(tag.name)
         match tag.name:
@@ -215,6 +219,7 @@ def read_markup(body: bytes) -> Markup:
     posts += in_post and not form_asks
     return Markup(
         title=title,
+        whole=len(body) <= MAX_MARKUP and next(tags, None) is None,
         has_markup=has_markup,
         asks_password=asks_password,
         posts=posts,
@@ -252,7 +257,7 @@ def face_of(page: Page, scheme: Scheme) -> HttpFace:
     schemes, realm = decode_challenges(page.all("www-authenticate"))
     markup = read_markup(page.body)
     location = _bounded(page.first("location"))
-    whole = page.complete and len(page.body) <= MAX_MARKUP
+    whole = page.complete and markup.whole
     asks_login: bool | None = None
     offers_controls: bool | None = None
     if page.status == 401:

@@ -694,3 +694,22 @@ def test_without_a_default_credential_for_it_nothing_is_asked(replay: Any, schem
         raise AssertionError("nothing may be asked")
 
     assert asyncio.run(probe.run(replay(probe, answer))) == ()
+
+
+def test_a_page_of_nothing_but_tags_is_read_so_far_that_nobody_else_has_to_wait() -> None:
+    head = b"<title>Panel</title>"
+
+    markup = http.read_markup(head + b"<div>" * 50_000 + b"<input type=password>")
+
+    assert markup.title == "Panel"
+    assert not markup.whole
+    assert not markup.asks_password, "behind what is read"
+
+
+def test_a_page_that_was_not_read_to_its_end_says_nothing_about_a_login() -> None:
+    def page(tags: int) -> http.Page:
+        body = b"<title>Panel</title>" + b"<p>text</p>" * tags
+        return http.Page(status=200, headers=(), body=body, complete=True)
+
+    assert http.face_of(page(100), "http").asks_login is False
+    assert http.face_of(page(20_000), "http").asks_login is None
