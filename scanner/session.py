@@ -914,7 +914,8 @@ class GovernedSession:
             if not data:
                 return
             flights += 1
-            if flights != HEAVY_FLIGHT and self.tier is not Tier.LOGIN:
+            timed = asked_at is not None or flights == 1  # what comes unasked answers nothing
+            if timed and flights != HEAVY_FLIGHT and self.tier is not Tier.LOGIN:
                 took = clock() - self._wire.heard_ago_s() - (asked_at or began)
                 self._governor.note_new(self._device, self._target.port, label, took)
                 self._governor.check_pause(self._device, connecting=False)

@@ -204,7 +204,7 @@ zones:
     profile: %s
     assets:
       - {address: 127.30.6.1, vendor: Rockwell Automation, model: 1785-L40E}
-      - {address: 127.30.6.2, vendor: WAGO, model: 750-891}
+      - {address: 127.30.6.2, vendor: WAGO, model: 750-881}
       - {address: 127.30.6.3, vendor: Rockwell Automation, model: 1761-NET-ENI}
       - {address: 127.30.6.4, vendor: Siemens, model: S7-1500}
 """
@@ -224,7 +224,8 @@ def test_what_the_site_declares_is_obeyed_before_contact(tmp_path: Path) -> None
     assert any("127.30.6.1" in words and "rockwell-plc-5" in words for words in plan.skipped)
     wago = devices["127.30.6.2"]
     assert wago.profile == FRAGILE
-    assert "modbus" not in {q.service for q in wago.questions}
+    assert "modbus" in {q.service for q in wago.questions}
+    assert not {"http", "https"} & {q.service for q in wago.questions}
     eni = devices["127.30.6.3"]
     assert {q.target.transport for q in eni.questions} == {Transport.UDP}
     assert {q.probe.tier for q in eni.questions} == {Tier.IDENTIFY}
@@ -392,5 +393,5 @@ def test_the_plan_says_what_is_known_with_its_source(tmp_path: Path) -> None:
     show_plan(console, plan_of(tmp_path), full=False)
 
     said = console.export_text()
-    for words in ("wago-750-modbus", "VDE-2023-005", "rockwell-plc-5", "left alone"):
+    for words in ("wago-750-web", "VDE-2020-042", "rockwell-plc-5", "left alone"):
         assert words in said
