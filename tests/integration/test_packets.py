@@ -74,6 +74,21 @@ def packets_of(capture: bytes) -> Iterator[Packet]:
         yield ipv4(at, frame[14:])
 
 
+def kept_by_the_scan(capture: bytes) -> Iterator[Packet]:
+    """The scan's own capture: IP packets without a link header, cut behind their headers."""
+    assert struct.unpack_from("<I", capture)[0] == 0xA1B23C4D
+    assert struct.unpack_from("<I", capture, 20)[0] == 101, "not raw IP"
+    place = 24
+    while place < len(capture):
+        seconds, nanoseconds, kept, length = struct.unpack_from("<IIII", capture, place)
+        data = capture[place + 16 : place + 16 + kept]
+        packet = ipv4(seconds + nanoseconds * 1e-9, data)
+        behind = 28 if packet.protocol == "icmp" else length - packet.payload
+        assert kept == behind, "bytes behind the headers were kept"
+        place += 16 + kept
+        yield packet
+
+
 def ipv4(at: float, packet: bytes) -> Packet:
     header = (packet[0] & 15) * 4
     total = struct.unpack_from("!H", packet, 2)[0]
@@ -196,6 +211,9 @@ class Seen:
     packets: list[Packet]
     ours: list[Packet]
     assessment: dict[str, Any]
+    certificate: dict[str, Any]
+    own: list[Packet]
+    """What the scan's own helper kept."""
     ledgers: dict[str, dict[str, Any]]
     addresses: dict[str, str]
 
@@ -299,11 +317,52 @@ def seen(
         packets=everything,
         ours=ours,
         assessment=json.loads((folder / "run" / "assessment.json").read_bytes()),
+        certificate=json.loads((folder / "run" / "certificate.json").read_bytes()),
+        own=list(kept_by_the_scan((folder / "run" / "capture.pcap").read_bytes())),
         ledgers={
             name: json.loads((lab / "ledgers" / f"{name}.json").read_bytes()) for name in names
         },
         addresses=names,
     )
+
+
+def test_the_scan_s_own_capture_is_what_an_independent_one_saw(seen: Seen) -> None:
+    planned = {a for device in seen.plan["devices"] for a in device["addresses"]}
+
+    def counted(packets: Sequence[Packet]) -> Counter[tuple[object, ...]]:
+        return Counter(
+            (p.source, p.target, p.protocol, p.source_port, p.target_port, p.flags, p.payload)
+            for p in packets
+            if "127.0.0.1" in (p.source, p.target) and planned & {p.source, p.target}
+        )
+
+    theirs, ours = counted(seen.packets), counted(seen.own)
+    assert sum(theirs.values()) > 200
+    assert ours == theirs
+    assert len(seen.own) == sum(ours.values()), "something else was kept too"
+
+
+def test_the_times_of_both_captures_agree(seen: Seen) -> None:
+    def syns(packets: Sequence[Packet]) -> list[float]:
+        return [p.at for p in packets if p.flags & SYN and p.source == "127.0.0.1"]
+
+    planned = [p for p in seen.packets if p.target in seen.addresses.values()]
+    apart = [abs(a - b) for a, b in zip(syns(planned), syns(seen.own), strict=False)]
+    assert len(apart) > 5
+    assert max(apart) < 0.01, "not the same moments"
+
+
+def test_the_certificate_s_numbers_are_those_of_the_independent_capture(seen: Seen) -> None:
+    rows = {row["promise"]: row for row in seen.certificate["promises"]}
+    counted = sum(packet.counts for packet in seen.ours)
+    opened = sum(p.flags & (SYN | ACK) == SYN | ACK for p in seen.packets if p.source in
+                 {a for d in seen.plan["devices"] for a in d["addresses"]})  # fmt: skip
+    assert {n: row["verdict"] for n, row in rows.items() if n in (2, 3, 4, 5, 6, 10)} == {
+        n: "pass" for n in (2, 3, 4, 5, 6, 10)
+    }
+    assert f"{counted} sent of" in rows[6]["measured"]
+    assert f", {counted} packets" in rows[5]["measured"]
+    assert f"of {opened} connections" in rows[8]["measured"]
 
 
 def test_every_device_was_reached(seen: Seen) -> None:
