@@ -95,6 +95,9 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
             odd.append("a datagram whose length does not fit")
     elif name in ("tcp", "udp"):
         odd.append("a transport header that is cut")
+    if payload < 0:
+        odd.append("headers longer than the packet")
+        payload = 0
     return Packet(
         at=at, source=source, target=target, protocol=name, source_port=source_port,
         target_port=target_port, flags=flags, sequence=sequence, payload=payload,
