@@ -106,6 +106,8 @@ class Health:
     """New ports that were silent since the last answer."""
     answered_ports: set[int] = field(default_factory=set)
     answered_questions: set[tuple[int, str]] = field(default_factory=set)
+    identified_by: set[tuple[int, str]] = field(default_factory=set)
+    """Those of the identify tier in this sitting: what a canary may ask."""
     baseline_s: dict[tuple[int, str], float] = field(default_factory=dict)
     suspicious_s: float = math.inf
     """From here on a new question's first reply is suspiciously late."""
@@ -511,19 +513,16 @@ class Governor:
     def note_new(self, device: Device, port: int, question: str, latency_s: float) -> bool:
         """
         The first reply to a question: whether it is suspiciously late, beside what the same port or
-        else the device itself told first. A fragile device may be slow at another port.
+        else the device itself told first.
         """
         health = device.health
         if _is_lab(device):
             return False
         told = [known for (one, _), known in health.baseline_s.items() if one == port]
-        fastest = min(told, default=None)
-        if fastest is not None:
-            late = latency_s > max(5 * fastest, fastest + SUSPICIOUS_S, health.granted_s)
-        else:
-            late = latency_s > max(health.suspicious_s, health.granted_s) and not _is_fragile(
-                device
-            )
+        limit_s = health.suspicious_s
+        if told:
+            limit_s = max(5 * min(told), min(told) + SUSPICIOUS_S)
+        late = latency_s > max(limit_s, health.granted_s)
         if health.suspicious_s == math.inf:
             health.suspicious_s = max(5 * latency_s, latency_s + SUSPICIOUS_S)
         if late:

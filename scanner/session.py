@@ -355,11 +355,13 @@ class GovernedSession:
         """
         if self._answers:
             raise CanaryAnswered("the device answers")
+        port = self._target.port
+        known = {told for one, told in self._device.health.identified_by if one == port}
+        if not known:
+            return  # it answered in an earlier sitting, and which question is not kept
         if self._silence is not None:
             raise self._silence
-        asked = self._device.health.answered_questions
-        port = self._target.port
-        if (port, label) not in asked and any(one == port for one, _ in asked):
+        if label not in known:
             raise Silent("it did not answer this before")
 
     async def _after_canary(self) -> None:
@@ -619,6 +621,8 @@ class GovernedSession:
         self._begun = False
         first = record.first_byte_at or self._governor.clock.monotonic()
         exempt = self.tier is Tier.LOGIN
+        if self.tier is Tier.IDENTIFY:
+            self._device.health.identified_by.add((self._target.port, label))
         self._governor.note_answer(
             self._device, self._target.port, label, first - started, exempt=exempt
         )

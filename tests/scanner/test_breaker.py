@@ -238,6 +238,17 @@ def test_a_new_question_that_the_same_port_answers_a_second_later_asks_for_a_can
     assert not one.health.signs
 
 
+def test_a_fragile_device_that_becomes_a_second_slower_is_left_alone() -> None:
+    governor = made()
+    one = device(governor, limits=FRAGILE)
+    answered(governor, one)
+
+    governor.note_answer(one, 80, "page", 1.2, exempt=False)
+
+    with pytest.raises(BreakerOpen):
+        governor.check(one, Tier.IDENTIFY, 1.0)
+
+
 def test_what_a_healthy_canary_found_to_be_its_way_is_not_asked_about_again() -> None:
     governor = made()
     one = device(governor)
@@ -599,6 +610,7 @@ async def test_a_canary_is_over_with_its_first_answer(governed) -> None:
         async with governed(probe(), port, profile=CALM) as session:
             session._canary = True
             answered(session.governor, session.device, port=port)
+            session.device.health.identified_by.add((port, "identity"))
             with pytest.raises(Silent):  # this one it never answered: it is not put
                 await session.exchange(READ_IDENTITY, len, label="another")
             await session.exchange(READ_IDENTITY, len, label="identity")
@@ -606,6 +618,17 @@ async def test_a_canary_is_over_with_its_first_answer(governed) -> None:
                 await session.exchange(READ_IDENTITY, len, label="identity")
 
     assert heard == [READ_IDENTITY]
+
+
+async def test_a_canary_of_a_resumed_scan_asks_what_its_probe_asks(governed) -> None:
+    """Only the read tier has answered in this sitting; that failed a canary of a healthy device."""
+    with peer(echo) as port:
+        async with governed(probe(), port, profile=CALM) as session:
+            session._canary = True
+            session.governor.note_answer(session.device, port, "by a library", 0.01, exempt=False)
+            await session.exchange(READ_IDENTITY, len, label="identity")
+            with pytest.raises(CanaryAnswered):
+                await session.exchange(READ_IDENTITY, len, label="identity")
 
 
 async def test_a_canary_is_over_with_its_first_silence(
@@ -622,6 +645,7 @@ async def test_a_canary_is_over_with_its_first_silence(
         async with governed(probe(), port, profile=CALM) as session:
             session._canary = True
             answered(session.governor, session.device, port=port)
+            session.device.health.identified_by.add((port, "identity"))
             for _ in range(2):
                 with pytest.raises(Silent):
                     await session.exchange(READ_IDENTITY, len, label="identity")
