@@ -38,6 +38,10 @@ SCANNER = "10.76.0.1"
 SCANNER_ON_LINK = "10.78.0.254"
 OWN = (SCANNER, SCANNER_ON_LINK)
 
+SNAPSHOT = "2048"
+"""More than a frame here can have (the judge refuses a cut one); the kernel's ring has a place of
+this size for each frame, so that a larger one would have room for fewer."""
+
 _TOOLS = {"ip": "iproute2", "tcpdump": "tcpdump", "nft": "nftables"}
 _NAME = re.compile(r"^wdproof-(\d+)-(\d+)-\d+-[srd]$")
 _numbers = count()
@@ -211,7 +215,7 @@ class _Dump:
         self._said = ""
         self._process = subprocess.Popen(
             [
-                "ip", "netns", "exec", name, "tcpdump", "-i", device, "-n", "-U", "-s", "0",
+                "ip", "netns", "exec", name, "tcpdump", "-i", device, "-n", "-U", "-s", SNAPSHOT,
                 "-B", "65536", "--immediate-mode", "--time-stamp-precision=nano", "-Z", "root",
                 "-w", str(path),
             ],

@@ -104,7 +104,7 @@ def _modbus(sent: bytes) -> Iterator[Pdu]:
             mei = sent[at + 8] if length > 2 else -1
             verdict: Verdict = "read" if mei == 0x0E and length == 5 else "control"
             code = (*code, f"mei {mei}")
-            name = "read device identification" if mei == 0x0E else f"MEI {mei:#04x}"
+            name = {0x0E: "read device identification", -1: "cut off"}.get(mei, f"MEI {mei}")
         else:
             name, verdict = _MODBUS.get(function, ("", "unknown"))
             if function == 0x11 and length != 2:

@@ -10,7 +10,7 @@ judge of the wire does. An S7 controller is stopped, and a programming device's 
 
     writes a register, asks for a fourth identification   promises 1, 13
     holds three connections at once, in a row             promises 2, 3, 8
-    sends 700 datagrams in a row                          promises 3 to 6
+    sends 300 datagrams in a row                          promises 3 to 6
     sends a page request and a printer's to its ports     promise 7
     connects and leaves without a word                    promise 8
     sends a frame whose length does not fit               promise 9
@@ -55,7 +55,7 @@ PAGE = b"GET / HTTP/1.1\r\nHost: 10.77.1.1\r\n\r\n"
 GET = bytes.fromhex(
     "302602010104067075626c6963a019020101020100020100300e300c06082b060102010101000500"
 )
-DATAGRAMS = 700
+DATAGRAMS = 300
 OUTSIDE = "10.99.0.53"
 """In no scope; the ground's router lets it vanish."""
 
