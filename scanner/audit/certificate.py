@@ -260,7 +260,13 @@ def _one_connection(seen: _Seen) -> Measured:
         for _, change in sorted(changes, key=lambda c: (c[0], c[1])):
             now += change
             most = max(most, now)
-    return f"{most} open at once to one device, at most", most <= 1, "packets"
+    return f"{most} open at once to one device, at most{_chassis(seen)}", most <= 1, "packets"
+
+
+def _chassis(seen: _Seen) -> str:
+    """Which addresses are one device is known where the site file says so, and nowhere else."""
+    several = sum(len(limit.addresses) > 1 for limit in seen.limits)
+    return f"; {_count(several, 'device')} known to have several addresses" if seen.limits else ""
 
 
 def _from_safety(seen: _Seen, name: str, most: int, what: str) -> Measured:
@@ -327,6 +333,12 @@ def _rate_from_safety(seen: _Seen) -> Measured:
 def _list(bad: Sequence[str]) -> str:
     more = f", and {len(bad) - 5} more" if len(bad) > 5 else ""
     return ": " + ", ".join(bad[:5]) + more if bad else ""
+
+
+def _span(seconds: float) -> str:
+    if seconds < 600:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _count(number: int, noun: str) -> str:
@@ -595,7 +607,7 @@ def _silence(seen: _Seen) -> Measured:
     else:
         first = min(moment.timestamp() for moment, _, _ in moments)
         left = min((first - at for at, _, _ in sent if at <= first), default=0.0)
-        words = f"nothing after it; the last one {left:.0f} s before {moments[0][1]}"
+        words = f"nothing after it; the last one {_span(left)} before {moments[0][1]}"
     return words + _list(bad), not bad, basis
 
 

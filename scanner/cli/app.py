@@ -330,7 +330,9 @@ def scan(
         scanning.scan(order, environment=os.environ, watch=display.Progress(err()), helper=helper)
     )
     which = scanning.load_site(site_file)
-    assessment = assessing.assess_runs([end.store], which, now=_now(), environment=os.environ)
+    assessment = assessing.assess_runs(
+        [end.store], which, now=_now(), environment=os.environ, beside=folder
+    )
     written = assessing.write_reports(assessment, folder)
     if as_json:
         _print_json({"state": end.state, "reason": end.reason, "files": [str(p) for p in written]})
@@ -393,7 +395,9 @@ def assess(
     bar = _severity(fail_on)
     places = [assessing.place_of(one) for one in runs]
     which = assessing.site_of(places[0], site_file)
-    assessment = assessing.assess_runs(places, which, now=_now(), environment=os.environ)
+    assessment = assessing.assess_runs(
+        places, which, now=_now(), environment=os.environ, beside=output
+    )
     folder = output or (Path(runs[0]) if Path(runs[0]).is_dir() and len(runs) == 1 else None)
     if folder is None:
         raise UsageError("say where the report goes: --out FOLDER")
@@ -539,6 +543,25 @@ def evidence_verify(
         for line in verifying.words(found):
             out().print(display.inert(line, 1000), highlight=False, soft_wrap=True)
     if not found.passed:
+        raise Ended(GAPS)
+
+
+@evidence_app.command(
+    "certificate",
+    epilog="Exit codes: 0 no promise broken; 2 one is broken. "
+    "Example: walkdown evidence certificate run1",
+)
+def evidence_certificate(run: Run, as_json: AsJson = False) -> None:
+    """Audit a run again from its record and capture, and print its certificate. Works offline."""
+    from scanner.cli import certifying, display, verifying
+
+    made, compared = verifying.certificate(run)
+    if as_json:
+        sys.stdout.write(certifying.text_of(made).decode("ascii"))
+    else:
+        display.show_certificate(out(), made)
+        out().print(compared, markup=False, highlight=False)
+    if made.with_verdict("fail"):
         raise Ended(GAPS)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from reports import html, tables, workbook
 from scanner import __version__, assess, attest, correlate, discovery, judge, site
-from scanner.backups import folder, git
+from scanner.backups import folder as backup_folder
+from scanner.backups import git
+from scanner.cli import certifying
 from scanner.cli.scanning import (
     SAFETY,
     add_figures,
@@ -24,6 +26,7 @@ from scanner.model import (
     Assessment,
     Asset,
     AttestationInfo,
+    Certificate,
     Exchange,
     Observation,
     Outcome,
@@ -44,6 +47,7 @@ class _Run:
     exchanges: tuple[Exchange, ...]
     safety: Safety | None
     chain_head: str
+    certificate: Certificate
 
 
 def place_of(run: str) -> str | Path:
@@ -58,7 +62,9 @@ def place_of(run: str) -> str | Path:
     return path
 
 
-def _read(place: str | Path) -> _Run:
+def _read(place: str | Path, beside: Path | None) -> _Run:
+    """`beside` is where the files of a run lie that has no folder of its own (PostgreSQL)."""
+    folder = place.parent if isinstance(place, Path) else beside
     with RunStore.open(place, read_only=True) as store:
         safety = store.safety()
         return _Run(
@@ -68,6 +74,7 @@ def _read(place: str | Path) -> _Run:
             exchanges=tuple(store.exchanges()),
             safety=SAFETY.validate_json(safety) if safety else None,
             chain_head=store.chain_head(),
+            certificate=certifying.signed(store, folder) or certifying.make(store, folder),
         )
 
 
@@ -98,9 +105,13 @@ def assess_runs(
     *,
     now: datetime,
     environment: Mapping[str, str],
+    beside: Path | None = None,
 ) -> Assessment:
-    """One assessment of one or several runs of a site. Raises UsageError and StoreError."""
-    runs = [_read(place) for place in places]
+    """
+    One assessment of one or several runs of a site. `beside` is the folder with the files of a run
+    that is kept in PostgreSQL. Raises UsageError and StoreError.
+    """
+    runs = [_read(place, beside) for place in places]
     for run in runs:
         if run.meta.site != which.name:
             raise UsageError(f"a run of {run.meta.site!r} is not part of {which.name!r}")
@@ -208,7 +219,7 @@ def backup_observations(
                 run=git.start, environment=environment, normalise=normalise,
             )  # fmt: skip
         else:
-            told = folder.read(
+            told = backup_folder.read(
                 source.path, source=source.id, assets=assets, policy=policy, now=now,
                 normalise=normalise,
             )  # fmt: skip
@@ -299,6 +310,7 @@ def _safety(runs: Sequence[_Run], which: site.Site) -> Safety:
         halted=halted or None,
         withheld=withheld,
         fragile=tuple(dict.fromkeys(w for s in kept for w in s.fragile)),
+        certificates=tuple(run.certificate for run in runs),
     )
 
 

@@ -16,7 +16,6 @@ from reports.inert import ascii_json
 from scanner import capture, privileges
 from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
-from scanner.errors import UsageError
 from scanner.evidence import Event
 from scanner.model import Certificate, Observation, Outcome, Safety
 from scanner.plan import Plan
@@ -259,18 +258,22 @@ def text_of(made: Certificate) -> bytes:
     return ascii_json(document) + b"\n"
 
 
-def read(folder: Path) -> Certificate | None:
-    """The certificate in a run's folder. Raises UsageError when it is none."""
-    path = folder / FILE
-    try:
-        return CERTIFICATE.validate_json(path.read_bytes())
-    except FileNotFoundError:
+def signed(store: RunStore, folder: Path | None) -> Certificate | None:
+    """The certificate in a run's folder, where it is the one that the run was signed with."""
+    events = list(store.events())
+    if folder is None or not events or events[-1].kind != "end":
         return None
-    except ValueError as error:
-        raise UsageError(
-            f"{path}: not a certificate\n  hint: make it again: walkdown evidence certificate "
-            f"{folder}"
-        ) from error
+    wanted = json.loads(events[-1].payload)["statement"]["files"].get(FILE)
+    try:
+        text = (folder / FILE).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(text).hexdigest() != wanted:
+        return None
+    try:
+        return CERTIFICATE.validate_json(text)
+    except ValueError:
+        return None  # signed by an earlier version, in another form
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ from scanner.model import (
     FR_KEYS,
     Assessment,
     Asset,
+    Certificate,
     Exchange,
     Outcome,
     Presence,
@@ -269,6 +270,7 @@ def _show_safety(console: Console, assessment: Assessment) -> None:
         f"{total.resets_sent} resets; {sum(assessment.safety.withheld.values())} frames withheld; "
         f"{sum(c.healthy for c in canaries)} of {len(canaries)} canaries healthy"
     )
+    _show_certificates(console, assessment)
     if assessment.safety.halted:
         console.print(f"[red]Halted:[/red] {inert(assessment.safety.halted)}")
     if cut_off := assessment.run.observations.get(Outcome.INTERRUPTED, 0):
@@ -276,6 +278,63 @@ def _show_safety(console: Console, assessment: Assessment) -> None:
             f"[yellow]Interrupted:[/yellow] {cut_off} questions were in flight when a scan was "
             "stopped; they are asked again only with --repeat-interrupted"
         )
+
+
+def _show_certificates(console: Console, assessment: Assessment) -> None:
+    certificates = assessment.safety.certificates
+    for one in certificates:
+        of = f" of run {inert(one.run)}" if len(certificates) > 1 else ""
+        passed, broken, unknown = (
+            len(one.with_verdict(verdict)) for verdict in ("pass", "fail", "not measured")
+        )
+        console.print(
+            f"[bold]Certificate{of}:[/bold] {passed} promises kept, {broken} broken, "
+            f"{unknown} not measured"
+        )
+        for row in one.with_verdict("fail"):
+            console.print(
+                f"  [bold red]BROKEN: promise {row.promise}, {inert(row.title)}:[/bold red] "
+                f"{inert(row.measured, 400)}",
+                highlight=False,
+            )
+
+
+VERDICT_COLOURS = {"pass": "green", "fail": "bold red", "not measured": "yellow"}
+
+
+def show_certificate(console: Console, certificate: Certificate) -> None:
+    """One row for each promise, then what it rests on."""
+    table = Table(
+        title=f"Certificate of run {inert(certificate.run)}",
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", justify="right")
+    table.add_column("promise", overflow="fold")
+    table.add_column("measured", overflow="fold", ratio=1)
+    table.add_column("counted in", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for row in certificate.promises:
+        colour = VERDICT_COLOURS[row.verdict]
+        table.add_row(
+            str(row.promise),
+            f"{inert(row.title)}: {inert(row.target)}",
+            inert(row.measured, 400),
+            inert(row.basis),
+            f"[{colour}]{row.verdict}[/{colour}]",
+        )
+    console.print(table)
+    for name, text in (
+        ("site", certificate.site),
+        ("run", f"{certificate.state}, by Walkdown {certificate.version}"),
+        ("privileges", certificate.privileges or "not recorded"),
+        ("packets", certificate.capture),
+        ("audited", f"{certificate.events} events, the last is {certificate.chain_head}"),
+        ("capture", certificate.capture_sha256 or "none"),
+    ):
+        console.print(f"{name}: {inert(text, 400)}", highlight=False, soft_wrap=True)
 
 
 def show_inventory(console: Console, assets: Sequence[Asset]) -> None:

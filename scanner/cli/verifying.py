@@ -8,9 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from scanner import signing
+from scanner.cli import certifying
 from scanner.cli.assessing import place_of
 from scanner.errors import UsageError
 from scanner.evidence import EndRecord, VerifyResult
+from scanner.model import Certificate
 from scanner.store import RunStatus, RunStore
 
 
@@ -125,6 +127,28 @@ def _end_as_json(end: EndRecord | None) -> dict[str, object] | None:
         "files": dict(end.files),
         "public_key": end.public_key,
     }
+
+
+def certificate(run: str) -> tuple[Certificate, str]:
+    """
+    The certificate of a run, made anew from its record and the capture beside it, and how it
+    compares with the one that was signed. Raises UsageError and StoreError.
+    """
+    place = place_of(run)
+    folder = place.parent if isinstance(place, Path) else None
+    with RunStore.open(place, read_only=True) as store:
+        made = certifying.make(store, folder)
+        signed = certifying.signed(store, folder)
+    if signed == made:
+        return made, f"It is the same as the signed {certifying.FILE}."
+    if signed is not None:
+        return made, (
+            f"It DIFFERS from the signed {certifying.FILE}: record, capture or the audit of this "
+            f"version have changed since. Next: walkdown evidence verify {run}"
+        )
+    if made.state == "running":
+        return made, "The run has not ended: it goes on, or was killed. Nobody has signed this."
+    return made, f"There is no signed {certifying.FILE} beside this run to compare it with."
 
 
 def verifier_source() -> str:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SECTIONS = [
     "summary", "diagram", "zones", "inventory", "matrix", "gaps", "roadmap", "findings", "evidence",
-    "attestations", "safety", "reading",
+    "attestations", "certificate", "safety", "reading",
 ]  # fmt: skip
 
 VOID = {"meta", "link", "br", "input", "line", "rect", "polyline", "polygon", "hr", "img"}
