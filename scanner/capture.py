@@ -5,7 +5,7 @@ It keeps IP and transport headers of packets between this machine and the addres
 never a byte of payload: no secret can be in the file, and the length of what was cut off is in the
 headers. Packets of other programs on this machine to the same addresses cannot be told from ours
 and are kept too. The file is a pcap of raw IP packets with nanoseconds (link type 101). Why headers
-only: docs/decisions/0013-headers-only-capture.md.
+only: docs/decisions/0014-headers-only-capture.md.
 
 The helper is started before the scanning process gives up its rights and serves one scan after
 another. Told to end, it goes on until the wire is quiet; so it does when its parent dies, and then
