@@ -271,9 +271,11 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
                 async with _counted(session, login) as attempt:
                     if attempt.withheld:
                         return (_unavailable(attempt.words),)
-                    opened = await session.blocking(connection.open, deadline_s=45.0)
+                    try:
+                        opened = await session.blocking(connection.open, deadline_s=45.0)
+                    finally:
+                        attempt.made = connection.trusted
                     key = opened.key
-                    attempt.made = key is not None and key.fingerprint_sha256 == login.host_key
                     attempt.accepted = opened.refused is None
                 if opened.refused is not None:
                     return _refused(login, opened.refused, key)

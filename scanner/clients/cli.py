@@ -93,6 +93,11 @@ class CliConnection:
             raise ToolBug(f"netmiko does not know platform {login.platform[:32]!r}") from None
         self._driver.key_policy = self._pin
 
+    @property
+    def trusted(self) -> bool:
+        """The server has shown the pinned key: from then on the secret may have left."""
+        return self._pin.seen is not None and not self._pin.differs
+
     def open(self) -> Opened:
         """
         Key exchange, comparison of the host key, login, terminal settings. Raises WireError, or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from probes.sshconfig import LINUX_COMMANDS, PROBE, fingerprinter, usable
 from scanner.clients.ssh import CommandResult
+from scanner.errors import WireError
 from scanner.facts import (
     Account,
     DeviceIdentity,
@@ -343,6 +345,31 @@ async def test_the_operator_s_own_login_counts_in_the_ledger(
         told = []  # compared before the ledger is asked at all
     assert [(what, how) for what, _, how in ledger.told] == told
     assert {account for _, account, _ in ledger.told} <= {"audit"}
+
+
+@pytest.mark.parametrize("platform", ["linux", "cisco_ios"])
+async def test_who_never_showed_a_key_costs_the_operator_no_attempt(
+    governed: Any, platform: str
+) -> None:
+    """Else a few strangers could use up the attempts that the true hosts need."""
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-1.5-1.2.27\r\n")
+        await reader.read(100)
+        writer.close()
+
+    ledger = Ledger()
+    server = await asyncio.start_server(old, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(WireError):
+        async with governed(PROBE, port, login=login(platform), attempts=ledger) as session:
+            await PROBE.run(session)
+    server.close()
+    await server.wait_closed()
+
+    assert [what for what, _, _ in ledger.told] == (
+        [] if platform == "linux" else ["begin", "not made"]
+    )
 
 
 @pytest.mark.parametrize("platform", ["linux", "cisco_ios"])
