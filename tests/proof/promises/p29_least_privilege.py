@@ -30,8 +30,8 @@ COMMANDS = ("scan", "schedule run", "demo")
 NET_RAW = 1 << 13
 SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd")
 PAUSE_S = 0.015
-PILOT = ("PLC-11", "PLC-14")
-"""Enough for all kinds of processes: the second is read by a library in a process of its own."""
+PROBES = ("modbus", "enip")
+"""Enough for all kinds of processes: EtherNet/IP is read by a library in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +119,9 @@ def _watch(work: Work, made: Ground, block: int, command: str) -> Watched:
     side = "device" if command == "demo" else "scanner"
     with made.captured(folder) as capture, (folder / "said").open("wb") as said:
         process = made.start(side, *words, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        roles = {process.pid: "scanner"}
         while process.poll() is None:
-            found.statuses += _read_all(process.pid)
+            found.statuses += _read_all(process.pid, roles)
             time.sleep(PAUSE_S)
     if process.returncode != 0:
         tail = (folder / "said").read_text(errors="replace")[-300:]
@@ -139,11 +140,9 @@ def _words(work: Work, made: Ground, command: str, block: int, folder: Path) -> 
     walkdown = list(work.setting.walkdown)
     if command == "demo":
         return [*walkdown, "demo", "--out", str(folder / "demo")]
-    site = stops.site(folder / "site.yaml", block)
+    site = stops.site(folder / "site.yaml", block, probes=PROBES)
     if command == "scan":
-        only = (stops.address(block, stops.DEVICES.index(name) + 1) for name in PILOT)
-        pilot = [word for address in only for word in ("--only", address)]
-        return [*walkdown, "scan", str(site), "--out", str(folder / "run"), *pilot]
+        return [*walkdown, "scan", str(site), "--out", str(folder / "run")]
     first = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
     made.run(
         "scanner", *walkdown, "schedule", "add", str(site), "--name", "night", "--rule",
@@ -159,8 +158,11 @@ def _first_of(capture: Path) -> float:
     return int.from_bytes(data[:4], "little") + int.from_bytes(data[4:8], "little") / 1e9
 
 
-def _read_all(root: int) -> Iterator[Status]:
-    """Every thread of a process and of all that came from it, except the emulators of a lab."""
+def _read_all(root: int, roles: dict[int, str]) -> Iterator[Status]:
+    """
+    Every thread of a process and of all that came from it, except the emulators of a lab. `roles`
+    are known by process id: one that is about to end has no command line any more.
+    """
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -170,7 +172,9 @@ def _read_all(root: int) -> Iterator[Status]:
     todo = [root]
     while todo:
         pid = todo.pop()
-        role = "scanner" if pid == root else _role(pid)
+        if roles.get(pid, "other") == "other":
+            roles[pid] = _role(pid)
+        role = roles[pid]
         if role == "lab":
             continue  # the plant is not the scanner; it ends with the demo
         todo += parents.get(pid, [])
