@@ -4,10 +4,13 @@ No write or control PDU, ever.
 Every PDU that was sent in the matrix is named by tshark and by a parser of the judge's own; what
 is inside TLS is opened with keys that the lab wrote down, and what is inside SSH is named by the
 lab's own ledger. A PDU that both do not know, or that they name differently, fails as a write does.
+Then the judge itself: every write of its list, and foreign bytes for every port, are sent with
+plain sockets, and all of them have to be flagged.
 """
 
 from __future__ import annotations
 
+from tests.proof.controls import controls
 from tests.proof.matrix import measured, whole
 from tests.proof.promise import Measured, Promise, Work
 
@@ -26,11 +29,19 @@ def measure(work: Work) -> Measured:
     elif matrix.unmet:
         met += f" (the others: {unmet}; the full size takes all)"
     counts = found.counts
+    control = controls(work.folder)
+    injected = control.writes + control.foreign
+    flagged = injected - len(control.missed)
+    for name in control.missed:
+        found.fault(f"the judge did not flag an injected offence: {name}")
+    for name in control.wrongly:
+        found.fault(f"the judge flagged what is harmless: {name}")
     return measured(
         found,
         f"{counts['control']:.0f} write or control PDUs, {counts['unknown']:.0f} unknown among "
         f"{found.cases:,} PDUs of {len(matrix.services)} services; {counts.get('sealed', 0):.0f} "
-        f"sealed in SSH, where the ledger names {counts['commands inside SSH']:.0f} commands",
+        f"sealed in SSH, where the ledger names {counts['commands inside SSH']:.0f} commands; "
+        f"{flagged} of {injected} injected writes and foreign bytes flagged",
         note=f"{matrix.devices} devices; {met}; {counts.get('login', 0):.0f} PDUs of logins, all "
         "on devices with that tier",
     )
@@ -39,7 +50,7 @@ def measure(work: Work) -> Measured:
 PROMISE = Promise(
     number=1,
     title="No write or control PDU, ever",
-    target="0 write or control PDUs; 100 % of sent PDUs classified",
+    target="0 write or control PDUs; 100 % of sent PDUs classified, 100 % of injected flagged",
     counts={"ci": 1, "full": 1},
     measure=measure,
 )
