@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -341,3 +343,57 @@ def test_a_scan_says_why_it_has_no_capture(walkdown: Callable[..., Any], tmp_pat
     assert not (tmp_path / "two" / "capture.pcap").exists()
     assert two["capture"] == "no capture: turned off"
     assert "capabilities 0x0, no_new_privs set" in one["privileges"]
+
+
+class _Mute(threading.Thread):
+    """Takes connections, says nothing, and counts them."""
+
+    def __init__(self, address: str, port: int) -> None:
+        super().__init__(daemon=True)
+        self.taken: list[socket.socket] = []
+        self.listener = socket.create_server((address, port))
+
+    def run(self) -> None:
+        while True:
+            try:
+                self.taken.append(self.listener.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for one in self.taken:
+            one.close()
+
+
+def test_a_killed_scan_that_goes_on_has_one_capture_with_each_packet_once(
+    walkdown: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = tmp_path / "site.yaml"
+    zone = {"id": "z", "networks": ["127.44.8.8/32"], "sl_t": 1, "probes": ["modbus"]}
+    site.write_text(json.dumps({"site": "Mute", "zones": [zone]}), encoding="utf-8")
+    mute = _Mute("127.44.8.8", 502)
+    mute.start()
+    try:
+        start = "from scanner.cli import main; main()"
+        words = [sys.executable, "-c", start, "scan", str(site), "--out", str(tmp_path / "run")]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scan:
+            deadline = time.monotonic() + 20
+            while not mute.taken:
+                assert time.monotonic() < deadline, "the scan never connected"
+                time.sleep(0.01)
+            scan.kill()
+        again = walkdown(
+            "scan", site, "--out", tmp_path / "run", "--resume", "--repeat-interrupted"
+        )
+    finally:
+        mute.close()
+
+    assert again.code == 0, again.err
+    flags = [flag for flag, _ in packets(tmp_path / "run" / "capture.pcap")]
+    assert len(mute.taken) >= 2
+    assert flags.count(0x02) == len(mute.taken), "each SYN once, of both sittings"
+    assert flags.count(0x12) == len(mute.taken)
+    made = json.loads((tmp_path / "run" / "certificate.json").read_bytes())
+    assert "a sitting was killed" in made["capture"]
