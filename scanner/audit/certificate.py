@@ -639,7 +639,7 @@ _PROMISES: tuple[tuple[int, str, str, Callable[[_Seen], Measured]], ...] = (
     (9, "Well-formed traffic only", "0 malformed", _well_formed),
     (10, "Clean goodbye", "0 resets", _clean_goodbye),
     (11, "Nobody's seat is taken", "0, 0, at most 3 unit ids", _no_seat),
-    (15, "Circuit breaker", "at most 8 packets, no new connection", _breaker),
+    (15, "Circuit breaker", "at most 8 packets, 5 s, no new connection", _breaker),
     (16, "Stop and window end silence the wire", "at most 2 s, 5 packets", _silence),
     (17, "Nothing outside the scope", "0", _scope),
 )

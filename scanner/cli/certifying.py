@@ -16,6 +16,7 @@ from reports.inert import ascii_json
 from scanner import capture, privileges
 from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
+from scanner.errors import StoreError
 from scanner.evidence import Event
 from scanner.model import Certificate, Observation, Outcome, Safety
 from scanner.plan import Plan
@@ -106,8 +107,18 @@ def make(store: RunStore, folder: Path | None) -> Certificate:
     """
     Audit a run: its record, and the capture in its folder where that is at hand. Sends and changes
     nothing. What is audited ends before the signed end record, if that is the last event: so the
-    certificate is the same before the run is signed and after.
+    certificate is the same before the run is signed and after. Raises StoreError.
     """
+    try:
+        return _made(store, folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{store.place}: the record cannot be audited ({type(error).__name__}); "
+            "`walkdown evidence verify` tells what was changed in it"
+        ) from error
+
+
+def _made(store: RunStore, folder: Path | None) -> Certificate:
     meta = store.meta()
     events = list(store.events())
     if events and events[-1].kind == "end":

@@ -23,6 +23,8 @@ from scanner.model import (
     Asset,
     AttestationInfo,
     CanaryResult,
+    Certificate,
+    CertifiedPromise,
     ConduitInfo,
     Conflict,
     DeviceClass,
@@ -185,6 +187,26 @@ def figures(where: str | None, address: str | None, **keywords: object) -> Safet
         "canary": (),
     }
     return SafetyFigures(zone=where, address=address, **{**values, **keywords})
+
+
+def certificate(run: str, *, state: str = "halted", broken: bool = False) -> Certificate:
+    """Fourteen rows: the last not measured, the first broken where that is wanted."""
+    numbers = (*range(1, 12), 15, 16, 17)
+    verdicts = ["fail" if broken else "pass", *["pass"] * 12, "not measured"]
+    return Certificate(
+        schema="walkdown-certificate/1", run=run, site="Harbour waterworks", version="0.1.0",
+        state=state, events=4306, chain_head="cd" * 32, capture_sha256="ef" * 32,
+        capture="headers of 3368 packets, 0 lost by the kernel",
+        privileges="root, capabilities 0x0, no_new_privs set",
+        promises=tuple(
+            CertifiedPromise(
+                promise=number, title=f"Promise {number}", target="at most 8, in any 1 s",
+                measured=f"measured words of row {number}" + " and what was found" * 5,
+                verdict=verdict, basis="records and packets",
+            )
+            for number, verdict in zip(numbers, verdicts, strict=True)
+        ),
+    )  # fmt: skip
 
 
 def sample() -> Assessment:
@@ -386,6 +408,7 @@ def sample() -> Assessment:
             loosenings=("zone supervision: profile robust",),
             halted="two devices of zone control gave a sign of distress within 60 s",
             withheld={"tier passive": 1},
+            certificates=(certificate("r0"), certificate("r1", state="running", broken=True)),
         ),
     )
 

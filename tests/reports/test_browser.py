@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -236,3 +237,28 @@ def test_a_phone_needs_no_sideways_scrolling_of_the_page(
     said = json.loads(dom.split('<p id="said">', 1)[1].split("</p>", 1)[0])
     assert said.pop("page") <= 360
     assert said == {"window": 360, "wide": [], "small": []}
+
+
+def test_a_certificate_fits_one_sheet_of_paper(
+    browser: str, plant: Assessment, tmp_path: Path
+) -> None:
+    """As long as its words ever are; each of several begins a sheet of its own."""
+    for count in (1, 2):
+        kept = plant.safety.certificates[:count]
+        some = replace(plant, safety=replace(plant.safety, certificates=kept))
+        text = html.render(some).decode()
+        section = re.search('<section id="certificate".*?</section>', text, re.DOTALL)
+        assert section is not None
+        (tmp_path / "one.html").write_text(
+            f"{text[: text.index('<body>')]}<body><main>{section[0]}</main></body></html>"
+        )
+        subprocess.run(
+            [
+                browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}",
+                "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'one.pdf'}",
+                f"file://{tmp_path / 'one.html'}",
+            ],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        pages = re.findall(rb"/Type\s*/Page\b", (tmp_path / "one.pdf").read_bytes())
+        assert len(pages) == count

@@ -599,6 +599,37 @@ def test_the_safety_figures_hide_nothing(page: Node, plant: Assessment) -> None:
     assert "window: 2" in rows[1]
 
 
+def test_the_certificate_says_every_row_with_a_word(page: Node, plant: Assessment) -> None:
+    section = by_id(page, "certificate")
+    whole, broken = section.all("article")
+
+    assert "✓ No promise was broken." in whole.text
+    assert "13 held, 1 not measured (17)" in whole.text
+    assert "✗ 1 of 14 promises BROKEN in this scan: 1." in broken.text
+    assert "12 held, 1 not measured (17)" in broken.text
+    assert "The run has not ended" in broken.text
+    assert "The run has not ended" not in whole.text
+    for article, one in zip((whole, broken), plant.safety.certificates, strict=True):
+        rows = [row.text for row in article.all("table")[0].rows()]
+        assert len(rows) == len(one.promises)
+        for text, row in zip(rows, one.promises, strict=True):
+            sign = {"pass": "✓ pass", "fail": "✗ FAIL", "not measured": "? not measured"}
+            assert sign[row.verdict] in text
+            assert row.measured in text
+            assert row.basis in text
+        for text in (one.run, one.chain_head, one.capture_sha256, one.capture, one.privileges):
+            assert text in article.text
+    assert "4,306 events" in whole.text
+    assert "12 to 14 and 18 to 30 are not measured in a single scan" in section.text
+
+
+def test_a_report_without_a_certificate_says_so(plant: Assessment) -> None:
+    none = replace(plant, safety=replace(plant.safety, certificates=()))
+    page = Tree(html.render(none)).root
+
+    assert "no run was audited for this report" in by_id(page, "certificate").text
+
+
 def test_a_budget_that_did_not_hold_is_said_in_the_total(plant: Assessment) -> None:
     total = replace(plant.safety.total, packets_counted=41)
     page = Tree(html.render(replace(plant, safety=replace(plant.safety, total=total)))).root
