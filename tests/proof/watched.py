@@ -26,6 +26,7 @@ class Watch:
     def __init__(self) -> None:
         self.asking = False
         """Before the first question and after the last nobody is kept waiting."""
+        self.since = (0.0, 0.0)
         self.callbacks = 0
         self.most_wall_s = 0.0
         self.most_cpu_s = 0.0
@@ -40,6 +41,8 @@ class Watch:
             try:
                 original(handle)
             finally:
+                # What the same callback did before the first question kept nobody waiting.
+                began, used = max(began, watch.since[0]), max(used, watch.since[1])
                 watch.note(handle, time.monotonic() - began, time.process_time() - used)
 
         asyncio.events.Handle._run = _run  # type: ignore[attr-defined]
@@ -48,6 +51,7 @@ class Watch:
 
         async def asking(engine: Engine) -> None:
             watch.asking = True
+            watch.since = (time.monotonic(), time.process_time())
             try:
                 await run(engine)
             finally:
