@@ -270,7 +270,7 @@ def _show_safety(console: Console, assessment: Assessment) -> None:
         f"{total.resets_sent} resets; {sum(assessment.safety.withheld.values())} frames withheld; "
         f"{sum(c.healthy for c in canaries)} of {len(canaries)} canaries healthy"
     )
-    _show_certificates(console, assessment)
+    show_verdicts(console, assessment.safety.certificates)
     if assessment.safety.halted:
         console.print(f"[red]Halted:[/red] {inert(assessment.safety.halted)}")
     if cut_off := assessment.run.observations.get(Outcome.INTERRUPTED, 0):
@@ -280,8 +280,8 @@ def _show_safety(console: Console, assessment: Assessment) -> None:
         )
 
 
-def _show_certificates(console: Console, assessment: Assessment) -> None:
-    certificates = assessment.safety.certificates
+def show_verdicts(console: Console, certificates: Sequence[Certificate]) -> None:
+    """One line for each run, and one more for each promise that was broken."""
     for one in certificates:
         of = f" of run {inert(one.run)}" if len(certificates) > 1 else ""
         passed, broken, unknown = (

@@ -511,3 +511,21 @@ def test_foreign_text_in_a_certificate_is_inert(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     assert "[red]" in shown
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+def test_after_a_scan_one_line_says_how_many_were_kept(
+    run: Path, begin: Callable[..., RunStore], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with begin("broken") as store:
+        store.note("limits", limits())
+        asyncio.run(ask(store, 0.0, WRITE))
+        broken = certifying.make(store, None)
+
+    display.show_verdicts(Terminal(), [made_of(run)])
+    whole = capsys.readouterr().out
+    display.show_verdicts(Terminal(), [made_of(run), broken])
+    both = " ".join(capsys.readouterr().out.split())
+
+    assert whole == "Certificate: 13 promises kept, 0 broken, 1 not measured\n"
+    assert "Certificate of run r1: 5 promises kept, 1 broken, 8 not measured" in both
+    assert "BROKEN: promise 1, No write or control request: 1 writes, 0 unknown of 1" in both
