@@ -78,6 +78,10 @@ def may_capture() -> bool:
     return held is not None and bool(held & 1 << CAP_NET_RAW)
 
 
+def has_any() -> bool:
+    return bool(standing().capabilities)
+
+
 def drop(keep: frozenset[int] = frozenset()) -> Standing:
     """
     Give up all capabilities but those in `keep`, for good. What is kept must be held already.

@@ -121,7 +121,10 @@ def _leave_no_core() -> None:
 
 
 def _say(error: WalkdownError) -> None:
-    err().print(f"walkdown: {error}", markup=False, highlight=False, soft_wrap=True)
+    from scanner.cli import rights
+
+    words = f"walkdown: {error}{rights.reminder(str(error))}"
+    err().print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _internal(bug: Exception) -> None:

@@ -5,6 +5,7 @@ capability of this process goes. Both come before any thread: capabilities belon
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -38,6 +39,14 @@ def check_files(*, read: Iterable[Path], write: Iterable[Path]) -> None:
         "gives that up before it begins\n"
         "  hint: run it as the owner of the file, or keep site file and runs where root owns them"
     )
+
+
+def reminder(problem: str) -> str:
+    """What root has to know of a file that it may not use; "" for any other problem."""
+    refused = any(os.strerror(n) in problem for n in (errno.EACCES, errno.EPERM))
+    if not refused or sys.platform != "linux" or os.geteuid() != 0 or privileges.has_any():
+        return ""
+    return "\n  hint: a scan gives up root's power over other people's files before it begins"
 
 
 def _nearest(folder: Path) -> Path:

@@ -397,3 +397,21 @@ def test_a_killed_scan_that_goes_on_has_one_capture_with_each_packet_once(
     assert flags.count(0x12) == len(mute.taken)
     made = json.loads((tmp_path / "run" / "certificate.json").read_bytes())
     assert "a sitting was killed" in made["capture"]
+
+
+def test_a_file_that_is_refused_later_is_explained(
+    walkdown: Callable[..., Any], tmp_path: Path
+) -> None:
+    site, papers = tmp_path / "site.yaml", tmp_path / "attestations.yaml"
+    zone = {"id": "z", "networks": ["127.44.7.7/32"], "sl_t": 1, "probes": ["modbus"]}
+    content = {"site": "Papers", "attestations": papers.name, "zones": [zone]}
+    site.write_text(json.dumps(content), encoding="utf-8")
+    papers.write_text("[]", encoding="utf-8")
+    papers.chmod(0o600)
+    os.chown(papers, NOBODY, NOBODY)
+
+    said = walkdown("scan", site, "--out", tmp_path / "run")
+
+    assert said.code == 1, said.err
+    assert "Permission denied" in said.err
+    assert "gives up root's power over other people's files" in said.err
