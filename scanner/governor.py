@@ -103,7 +103,7 @@ class Health:
     """What is known of how a device fares; decides on distress."""
 
     silent_ports: set[int] = field(default_factory=set)
-    """New ports that were silent since the last answer."""
+    """Ports that left a question unanswered since the last answer."""
     answered_ports: set[int] = field(default_factory=set)
     answered_questions: set[tuple[int, str]] = field(default_factory=set)
     identified_by: set[tuple[int, str]] = field(default_factory=set)
@@ -118,7 +118,8 @@ class Health:
     paused: bool = False
     """Nothing at all before the canary, not even on the connection that is open."""
     stopped: str | None = None
-    stopped_at: datetime | None = None
+    stopped_at: float | None = None
+    """When that was, by the monotonic clock."""
     canaries: list[CanaryResult] = field(default_factory=list)
 
 
@@ -541,8 +542,9 @@ class Governor:
     ) -> None:
         """
         No answer. Nothing on an address that never answered, and nothing where a port that answers
-        leaves a new question (another unit id, version or community) unanswered. A silence of a
-        question answered before, or SILENT_PORTS new ports in a row, asks for a canary; so does
+        leaves a new question (another unit id, version or community) unanswered, unless a new port
+        is silent next. A silence of a question answered before, or SILENT_PORTS in a row, the last
+        of them new, asks for a canary; so does
         one in the read tier (`deep`) at a port that answered when it was identified. A fragile
         device is left alone at once; only a datagram that was never answered may mean nobody.
         """
@@ -554,9 +556,9 @@ class Governor:
         ):
             self._ask_canary(device, f"port {port}, {question}: fell silent")
             return
+        health.silent_ports.add(port)
         if port in health.answered_ports:
             return
-        health.silent_ports.add(port)
         if len(health.silent_ports) >= SILENT_PORTS:
             self._ask_canary(device, f"{SILENT_PORTS} silent ports in a row")
         elif _is_fragile(device) and not datagram:
@@ -609,7 +611,7 @@ class Governor:
     def _stop(self, health: Health, words: str) -> None:
         health.needs_canary = None
         if health.stopped is None:
-            health.stopped, health.stopped_at = words, self.clock.wall()
+            health.stopped, health.stopped_at = words, self.clock.monotonic()
 
     def note_canary(self, device: Device, healthy: bool, note: str) -> None:
         health = device.health

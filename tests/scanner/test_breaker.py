@@ -115,6 +115,18 @@ def test_an_answer_between_two_silent_ports_clears_the_first() -> None:
     assert one.health.needs_canary is None
 
 
+def test_a_new_question_left_unanswered_counts_once_a_new_port_is_silent_too() -> None:
+    governor = made()
+    one = device(governor)
+    answered(governor, one, port=161)
+
+    governor.note_silence(one, 161, "version 3", datagram=True)
+    assert one.health.needs_canary is None
+    governor.note_silence(one, 80, "identity")
+
+    assert one.health.needs_canary
+
+
 def test_a_port_that_was_identified_and_is_silent_when_read_asks_for_a_canary() -> None:
     governor = made()
     one = device(governor)
