@@ -16,6 +16,9 @@ from ipaddress import ip_address
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 _MAGIC, _LINK_RAW = 0xA1B23C4D, 101
 _ENTRY = struct.Struct("<IIII")
+_FRAGMENT = 44
+_EXTENSIONS = {0: "hop-by-hop options", 43: "a routing header", 44: "a fragment", 60: "IP options"}
+"""What may stand between the header of IPv6 and that of the transport (RFC 8200 section 4)."""
 _PLAIN_FLAGS = 0x3F
 """FIN, SYN, RST, PSH, ACK, URG; the kernel may add ECE and CWR where ECN is on."""
 
@@ -76,6 +79,10 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
     elif data and data[0] >> 4 == 6 and len(data) >= 40:
         header, total, protocol = 40, struct.unpack_from("!H", data, 4)[0] + 40, data[6]
         source, target = str(ip_address(data[8:24])), str(ip_address(data[24:40]))
+        while protocol in _EXTENSIONS and len(data) >= header + 8:
+            odd.append(_EXTENSIONS[protocol])
+            size = 8 if protocol == _FRAGMENT else (data[header + 1] + 1) * 8
+            protocol, header = data[header], header + size
     else:
         raise Unreadable("a packet that is not IP")
     if total != length:

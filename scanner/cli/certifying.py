@@ -228,10 +228,12 @@ def _left_alone(
         (told["zone"], told["address"]): datetime.fromisoformat(told["at"])
         for told in reversed(_told(events, "left"))
     }
-    for one in observations:
-        if one.outcome is Outcome.WITHHELD and LEFT_ALONE in one.reason:
-            place = (one.zone, one.address)
-            found[place] = min(one.started_at, found.get(place, one.started_at))
+    withheld = sorted(
+        ((one.started_at, one.zone, one.address) for one in observations
+         if one.outcome is Outcome.WITHHELD and LEFT_ALONE in one.reason),
+    )  # fmt: skip
+    for at, zone, address in withheld:
+        found.setdefault((zone, address), at)
     return found
 
 

@@ -304,7 +304,7 @@ async def _run(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
     halt.at_the_end()
-    _note_left_alone(governor, store)
+    _note_left_alone(governor, store, since)
     end = _how_it_ended(governor, engine, place)
     _keep_safety(which, governor, _obeyed(plan, engine), end, store)
     state.touch({(d.zone, d.address): utc_now() for d in governor.devices() if d.figures.exchanges})
@@ -341,10 +341,12 @@ class _HaltKept:
         return {"at": at.isoformat(), "reason": self._governor.halt_reason or "halted"}
 
 
-def _note_left_alone(governor: Governor, store: RunStore) -> None:
-    """Keep the moment from which on a device was left alone because of distress."""
+def _note_left_alone(governor: Governor, store: RunStore, since: tuple[datetime, float]) -> None:
+    """Keep the moments at which devices were left alone, by the clock of the capture."""
+    begun, then = since
     for device in governor.devices():
-        if (at := device.health.stopped_at) is not None:
+        if (stopped := device.health.stopped_at) is not None:
+            at = begun + timedelta(seconds=stopped - then)
             place = {"zone": device.zone, "address": device.address, "at": at.isoformat()}
             store.note("left", place | {"reason": device.health.stopped})
 

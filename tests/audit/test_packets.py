@@ -204,3 +204,17 @@ def test_headers_longer_than_their_packet_are_odd(craft: Any) -> None:
     found = one(craft, short, length - 4)
 
     assert (found.payload, found.odd) == (0, "headers longer than the packet")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(0, "hop-by-hop"), (43, "routing"), (44, "fragment"), (60, "options")]
+)
+def test_headers_between_ip_version_6_and_transport_are_odd(
+    craft: Any, kind: int, words: str
+) -> None:
+    body = bytes([6, 0, 0, 0, 0, 0, 0, 1]) + craft.tcp(40000, 502, SYN, 0)
+
+    found = one(craft, *craft.ip("fd00::1", "fd00::2", body, protocol=kind))
+
+    assert words in found.odd
+    assert (found.protocol, found.target_port, found.payload) == ("tcp", 502, 0)
