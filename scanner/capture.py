@@ -47,7 +47,8 @@ from typing import Any
 from scanner import privileges
 
 FILE = "capture.pcap"
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
+"""About 130,000 packets: a thousand devices. The audit holds them in memory, whoever sent them."""
 ANSWER_S = 5.0
 """How long the helper may take to answer; it needs milliseconds."""
 QUIET_S = 0.2
