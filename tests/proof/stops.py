@@ -31,9 +31,9 @@ from tests.proof.promise import Unable
 
 BLOCKS = 8
 NETWORK = "10.77"
-DEVICES = ("PLC-11", "PLC-12", "PLC-14", "HMI-1", "RIO-16", "SHMI-1", "UPS-1", "JUMP-1")
+DEVICES = ("HMI-2", "PLC-12", "PLC-14", "HMI-1", "UPS-2", "SHMI-1", "UPS-1", "JUMP-1")
 """Of the plant that ships: Modbus, S7, EtherNet/IP, web, SNMP, TLS, Telnet and SSH."""
-LAST_MOMENT_S = 16.0
+LAST_MOMENT_S = 11.0
 """A scan of a block is still asking at this time."""
 WATCHED_S = 5.0
 """How long after the stop the wire is watched: more than twice what is promised."""
