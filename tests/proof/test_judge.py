@@ -25,7 +25,7 @@ from tests.proof.judge.injected import (
     SZL_S7,
     WRITES,
 )  # fmt: skip
-from tests.proof.judge.packets import FIN, SYN, Unreadable, packets_of
+from tests.proof.judge.packets import ACK, FIN, PSH, RST, SYN, Unreadable, packets_of
 from tests.proof.judge.verdict import Allowed, Device, Finding, judge
 
 pytestmark = pytest.mark.integration
@@ -310,3 +310,24 @@ def test_every_byte_is_accounted_for_wherever_a_request_is_cut(protocol: str) ->
             assert pdus[-1].end == cut, (transport, whole[:cut].hex())
             for one, other in pairwise(pdus):
                 assert one.end == other.start
+
+
+def test_a_device_that_keeps_its_half_open_holds_a_seat_for_one_drain_only(tmp_path: Path) -> None:
+    for gap, bad in ((0.9, 1), (1.1, 0)):
+        wire = Wire()
+        us, them, at = (SCANNER, 41_000), ("10.77.1.1", 22), wire.at
+        wire.tcp(at, us, them, SYN, 1, 0)
+        wire.tcp(at + 0.01, them, us, SYN | ACK, 1, 2)
+        wire.tcp(at + 0.02, us, them, FIN | ACK, 2, 2)
+        wire.tcp(at + 0.03, them, us, ACK, 2, 3)
+        wire.tcp(at + 3, them, us, PSH | ACK, 2, 3, b"and on it talks")
+        wire.tcp(at + 3.01, us, them, RST, 3, 0)
+        wire.at = at + 0.02 + gap
+        wire.connection("10.77.1.1", 80, GET)
+
+        found = findings(wire, tmp_path, "10.77.1.1")
+
+        assert found[2].bad == bad, gap
+        assert found[2].most["with halves that devices kept open"] == 2
+        assert found[10].bad == 0
+        assert found[10].counts["to devices that talked on"] == 1

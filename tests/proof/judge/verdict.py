@@ -211,9 +211,9 @@ class _Case:
 
     @staticmethod
     def _kept_open(one: Connection) -> bool:
-        if one.fin_sent_at is None or one.reset_sent_at is not None:
+        if one.fin_sent_at is None:
             return False
-        closed = one.closed_at
+        closed = one.closed_at  # also by a reset of ours, when the device would not stop talking
         return closed is None or closed > one.fin_sent_at + DRAIN_S
 
     def _as_far_as_we_can_end(self) -> list[Connection]:
