@@ -8,6 +8,7 @@ with the reason; it is never a pass.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,15 @@ DISTRESS_S = 5.0
 MOST_UNITS = 3
 CLOSING_S = 1.6
 """An orderly close waits so long for the device's own end."""
+DRAIN_S = 0.6
+"""A device that still talks so long after our goodbye is reset: nothing else would end it."""
+STALE_S = 1.5
+"""A device that has not acknowledged for so long counts as dead; the kernel answers with a reset
+what then comes of it."""
+ANSWER_S = 0.1
+"""A reset so soon after a packet of the device, on the same connection, answers it."""
+KERNEL_ICMP = frozenset({3, 1, 135, 136})
+"""What a kernel says by itself: "unreachable", and finding neighbours (RFC 792, 4443, 4861)."""
 EARLY_S = 0.005
 """The capture's clock against our own."""
 GOODBYE_BYTES = 64
@@ -129,6 +139,58 @@ class Connection:
     closed: float | None = None
     sent: int = 0
     received: int = 0
+    fin_sent: float | None = None
+    ended_by: str = ""
+    """Who was the first to close or reset it: "us" or "device"."""
+    heard: float = 0.0
+    due: int = 0
+    waits_since: float | None = None
+    unacknowledged_s: float = 0.0
+    """The longest that something of ours was not acknowledged."""
+    resets: list[tuple[float, str]] = field(default_factory=list)
+    """Ours, each with why it was in order, or "" when it was not."""
+
+    def took(self, p: Packet) -> None:
+        """A packet of ours."""
+        if p.flags & (FIN | RST):
+            self.ended_by = self.ended_by or "us"
+            self.closed = self.closed or p.at
+        if p.flags & RST:
+            self._waited(p.at)
+            self.resets.append((p.at, self._why_reset(p.at)))
+            return
+        if p.flags & FIN:
+            self.fin_sent = self.fin_sent or p.at
+        if p.payload:
+            self.sent = max(self.sent, (p.sequence + p.payload - self.initial - 1) % 2**32)
+        if p.counts:
+            self.due = (p.sequence + p.payload + bool(p.flags & FIN)) % 2**32
+            self.waits_since = self.waits_since or p.at
+
+    def _why_reset(self, at: float) -> str:
+        if self.fin_sent is not None and at - self.fin_sent > DRAIN_S:
+            return "that talked on after our goodbye"
+        return "that had fallen silent" if self.unacknowledged_s > STALE_S else ""
+
+    def came(self, p: Packet) -> None:
+        """A packet of the device."""
+        self.heard = p.at
+        self.received += p.payload
+        self._waited(p.at)
+        if p.flags & ACK and (p.acknowledged - self.due) % 2**32 < 2**31:
+            self.waits_since = None
+        if p.flags & SYN and p.flags & ACK:
+            self.opened = self.opened or p.at
+        if p.flags & (FIN | RST):
+            self.ended_by = self.ended_by or "device"
+        if p.flags & RST:
+            self.closed = self.closed or p.at
+        elif p.flags & FIN and self.closed and p.at - self.closed <= CLOSING_S:
+            self.closed = p.at
+
+    def _waited(self, now: float) -> None:
+        if self.waits_since is not None:
+            self.unacknowledged_s = max(self.unacknowledged_s, now - self.waits_since)
 
 
 class _Seen:
@@ -150,6 +212,13 @@ class _Seen:
         self.has_packets = audited.packets is not None and bool(self.limits)
         packets = sorted(audited.packets or (), key=lambda packet: packet.at)
         self.ours = [p for p in packets if p.target in self.device and self._is_ours(p.source)]
+        self.heard: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+        """When devices sent packets, by connection, in order."""
+        for p in packets:
+            if p.protocol == "tcp" and p.source in self.device:
+                self.heard[p.source, p.source_port, p.target_port].append(p.at)
+        self.stray_resets: list[Packet] = []
+        """Resets of ours on connections whose beginning the capture does not have."""
         self.connections = list(self._connections(packets)) if self.has_packets else []
 
     def _is_ours(self, address: str) -> bool:
@@ -161,6 +230,14 @@ class _Seen:
             if packet.counts:
                 yield self.device[packet.target], packet
 
+    def is_answer(self, p: Packet) -> bool:
+        """Whether it is a reset with which the kernel answers a device that speaks again."""
+        if not p.flags & RST or p.protocol != "tcp":
+            return False
+        heard = self.heard.get((p.target, p.target_port, p.source_port), [])
+        place = bisect(heard, p.at)
+        return place > 0 and p.at - heard[place - 1] <= ANSWER_S
+
     def _connections(self, packets: Sequence[Packet]) -> Iterator[Connection]:
         now: dict[tuple[str, int, str, int], Connection] = {}
         for p in packets:
@@ -168,7 +245,7 @@ class _Seen:
                 continue
             if p.target in self.device and self._is_ours(p.source):
                 key = (p.source, p.source_port, p.target, p.target_port)
-                if p.flags & SYN:
+                if p.flags & SYN and not p.flags & (FIN | RST):
                     old = now.get(key)
                     if old is None or old.opened is not None:
                         if old is not None:
@@ -178,24 +255,14 @@ class _Seen:
                             asked_at=p.at, initial=p.sequence,
                         )  # fmt: skip
                     continue
-                if (one := now.get(key)) is None:
-                    continue
-                if p.payload:
-                    end = (p.sequence + p.payload - one.initial - 1) % 2**32
-                    one.sent = max(one.sent, end)
-                if p.flags & (FIN | RST) and one.closed is None:
-                    one.closed = p.at
+                if one := now.get(key):
+                    one.took(p)
+                elif p.flags & RST:
+                    self.stray_resets.append(p)
             elif p.source in self.device and self._is_ours(p.target):
                 key = (p.target, p.target_port, p.source, p.source_port)
-                if (one := now.get(key)) is None:
-                    continue
-                if p.flags & SYN and p.flags & ACK and one.opened is None:
-                    one.opened = p.at
-                one.received += p.payload
-                if p.flags & RST:
-                    one.closed = one.closed or p.at
-                elif p.flags & FIN and one.closed and p.at - one.closed <= CLOSING_S:
-                    one.closed = p.at
+                if one := now.get(key):
+                    one.came(p)
         yield from now.values()
 
 
@@ -431,6 +498,7 @@ def _own_protocol(seen: _Seen) -> Measured:
         (p.target, p.target_port, p.protocol)
         for p in seen.ours
         if (p.target, p.target_port, p.protocol) not in known
+        and not (p.protocol == "icmp" and p.flags in KERNEL_ICMP)
     }
     foreign += sorted(f"{p} port {n} of {a}, which no request names" for a, n, p in unknown)
     foreign += sorted(
@@ -477,6 +545,7 @@ def _no_drop(seen: _Seen) -> Measured:
         if one.opened is not None
         and one.closed is not None
         and not one.sent
+        and one.ended_by != "device"
         and ((one.target, one.port) in control or not one.received)
     ]
     taken = sum(one.opened is not None for one in seen.connections)
@@ -499,13 +568,20 @@ def _well_formed(seen: _Seen) -> Measured:
 def _clean_goodbye(seen: _Seen) -> Measured:
     if not seen.has_packets:
         return _from_safety(seen, "resets_sent", 0, "resets to one device")
-    left = {address for _, address in seen.all.left_alone}
-    resets = [
-        f"{p.target} port {p.target_port}"
-        for p in seen.ours
-        if p.protocol == "tcp" and p.flags & RST and p.target not in left
-    ]
-    return f"{len(resets)} resets from us{_list(resets)}", not resets, "packets"
+    left = {seen.device.get(address) for _, address in seen.all.left_alone}
+    resets = [f"{p.target} port {p.target_port}" for p in seen.stray_resets]
+    excused: Counter[str] = Counter()
+    for one in seen.connections:
+        for _, why in one.resets:
+            if why or one.device in left:
+                excused[why or "that was left alone"] += 1
+            else:
+                resets.append(f"{one.target} port {one.port}")
+    words = f"{len(resets)} resets from us{_list(resets)}"
+    if excused:
+        kinds = (f"{count} to devices {why}" for why, count in sorted(excused.items()))
+        words += f"; not counted: {', '.join(kinds)}"
+    return words, not resets, "packets"
 
 
 def _no_seat(seen: _Seen) -> Measured:
@@ -543,7 +619,11 @@ def _breaker(seen: _Seen) -> Measured:
         at = moment.timestamp()
         until = _next_sitting(seen, at)
         if seen.has_packets and (device := seen.device.get(address)) is not None:
-            after = [p for one, p in seen.counted() if one == device and at < p.at < until]
+            after = [
+                p
+                for one, p in seen.counted()
+                if one == device and at < p.at < until and not seen.is_answer(p)
+            ]
             times = [p.at - at for p in after]
             new = sum(p.protocol == "tcp" and bool(p.flags & SYN) for p in after)
         else:

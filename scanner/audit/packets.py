@@ -29,7 +29,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """One packet; `payload` in bytes. `odd` names what a well-formed packet does not have."""
+    """
+    One packet; `payload` in bytes, `flags` those of TCP or the type of an ICMP message. `odd`
+    names what a well-formed packet does not have.
+    """
 
     at: float
     source: str
@@ -39,6 +42,7 @@ class Packet:
     target_port: int
     flags: int
     sequence: int
+    acknowledged: int
     payload: int
     odd: str
 
@@ -88,10 +92,10 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
     if total != length:
         odd.append("a length that does not fit")
     name = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp"}.get(protocol, str(protocol))
-    source_port = target_port = flags = sequence = 0
+    source_port = target_port = flags = sequence = acknowledged = 0
     payload = total - header
     if name == "tcp" and len(data) >= header + 20:
-        source_port, target_port, sequence = struct.unpack_from("!HHI", data, header)
+        source_port, target_port, sequence, acknowledged = struct.unpack_from("!HHII", data, header)
         flags = data[header + 13]
         payload -= (data[header + 12] >> 4) * 4
         odd += _odd_flags(flags, payload)
@@ -100,6 +104,8 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
         payload -= 8
         if told != payload + 8:
             odd.append("a datagram whose length does not fit")
+    elif name == "icmp" and len(data) > header:
+        flags = data[header]
     elif name in ("tcp", "udp"):
         odd.append("a transport header that is cut")
     if payload < 0:
@@ -107,7 +113,8 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
         payload = 0
     return Packet(
         at=at, source=source, target=target, protocol=name, source_port=source_port,
-        target_port=target_port, flags=flags, sequence=sequence, payload=payload,
+        target_port=target_port, flags=flags, sequence=sequence,
+        acknowledged=acknowledged, payload=payload,
         odd=", ".join(odd),
     )  # fmt: skip
 

@@ -89,7 +89,9 @@ class Story:
     def ours(
         self, when: float, address: str, port: int, source: int, flags: int, **more: object
     ) -> None:
-        values: dict[str, object] = {"payload": 0, "sequence": 0, "protocol": "tcp", "odd": ""}
+        values: dict[str, object] = {
+            "payload": 0, "sequence": 0, "acknowledged": 0, "protocol": "tcp", "odd": "",
+        }  # fmt: skip
         self.packets.append(
             Packet(
                 at=T0 + when, source=OURS, target=address, source_port=source, target_port=port,
@@ -103,7 +105,8 @@ class Story:
         self.packets.append(
             Packet(
                 at=T0 + when, source=address, target=OURS, source_port=port, target_port=source,
-                protocol="tcp", flags=flags, sequence=900, payload=payload, odd="",
+                protocol="tcp", flags=flags, sequence=900, acknowledged=3000, payload=payload,
+                odd="",
             )
         )  # fmt: skip
 
@@ -495,11 +498,72 @@ def test_a_resent_handshake_is_one_connection() -> None:
     assert failed(told) == set()
 
 
-def test_a_reset_towards_a_device_that_is_dead_already_is_allowed() -> None:
+def test_a_reset_towards_a_device_that_was_left_alone_is_allowed() -> None:
     told = clean()
     told.ours(3.6, S7, 102, 40001, RST)
 
     assert failed(told) == set()
+
+
+def test_a_reset_of_one_that_talks_on_after_our_goodbye_is_allowed_and_said() -> None:
+    told = clean()
+    told.record(20.0, PANEL, 80, "http", GET)
+    told.connection(20.0, PANEL, 80, [len(GET)])
+    told.packets = [p for p in told.packets if p.at < T0 + 20.3 or p.target != OURS]
+    told.theirs(20.9, PANEL, 80, 40003, PSH | ACK, payload=1000)
+    told.ours(21.0, PANEL, 80, 40003, RST)
+    made = audit(audited(told))
+
+    assert made.with_verdict("fail") == ()
+    assert "0 resets from us; not counted: 1 to devices that talked on" in words(made, 10)
+
+
+@pytest.mark.parametrize(("silent_s", "rows"), [(1.6, set()), (1.0, {10})])
+def test_a_reset_of_one_that_had_fallen_silent_is_allowed(silent_s: float, rows: set[int]) -> None:
+    told = clean()
+    told.record(20.0, PANEL, 80, "http", GET)
+    told.connection(20.0, PANEL, 80, [len(GET)], answered=False, close=False)
+    told.theirs(20.15 + silent_s, PANEL, 80, 40003, PSH | ACK, payload=9)
+    told.ours(20.16 + silent_s, PANEL, 80, 40003, RST)
+
+    assert failed(told) == rows
+
+
+def test_answers_to_a_dead_device_that_speaks_again_are_no_packets_after_distress() -> None:
+    told = clean()
+    for number in range(12):
+        told.theirs(10.0 + number * 4, S7, 102, 40001, FIN | ACK)
+        told.ours(10.001 + number * 4, S7, 102, 40001, RST)
+
+    assert failed(told) == set()
+    told.ours(18.5, S7, 102, 40001, RST)  # this one answers nothing
+    assert failed(told) == {15}
+
+
+def test_a_connection_that_the_device_ended_before_we_could_ask_is_no_drop() -> None:
+    for flags in (FIN | ACK, RST):
+        told = clean()
+        told.ours(20.0, PLC, 502, 41000, SYN, sequence=1000)
+        told.theirs(20.001, PLC, 502, 41000, SYN | ACK)
+        told.theirs(20.002, PLC, 502, 41000, flags)
+        if flags != RST:
+            told.ours(20.1, PLC, 502, 41000, FIN | ACK, sequence=1001)
+        assert failed(told) == set(), flags
+
+
+def test_a_reset_on_no_connection_of_the_capture_is_seen() -> None:
+    told = clean()
+    told.ours(20.0, PLC, 502, 45000, RST)
+
+    assert failed(told) == {10}
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(3, set()), (8, {7})])
+def test_the_kernel_may_say_unreachable_and_nobody_may_ping(kind: int, rows: set[int]) -> None:
+    told = clean()
+    told.ours(20.0, SWITCH, 0, 0, kind, protocol="icmp", payload=36)
+
+    assert failed(told) == rows
 
 
 def test_closing_packets_after_distress_and_after_a_stop_are_allowed() -> None:

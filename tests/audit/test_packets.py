@@ -31,7 +31,7 @@ def test_a_segment_is_read_with_the_payload_that_was_left_out(craft: Any) -> Non
 
     assert found == Packet(
         at=1000.25, source=OURS, target=DEVICE, protocol="tcp", source_port=40000,
-        target_port=502, flags=PSH | ACK, sequence=77, payload=12, odd="",
+        target_port=502, flags=PSH | ACK, sequence=77, acknowledged=0, payload=12, odd="",
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_another_protocol_keeps_its_number(craft: Any) -> None:
     ping = one(craft, *craft.ip(OURS, DEVICE, b"\x08\0\0\0\0\0\0\0", protocol=1))
     gre = one(craft, *craft.ip(OURS, DEVICE, b"", protocol=47))
 
-    assert (ping.protocol, gre.protocol) == ("icmp", "47")
+    assert (ping.protocol, ping.flags, gre.protocol) == ("icmp", 8, "47")
     assert ping.counts
     assert gre.counts
 
