@@ -572,7 +572,7 @@ def _clean_goodbye(seen: _Seen) -> Measured:
     for one in seen.connections:
         for _, why in one.resets:
             if why or one.device in left:
-                excused[why or "that was left alone"] += 1
+                excused[why or "that were left alone"] += 1
             else:
                 resets.append(f"{one.target} port {one.port}")
     words = f"{len(resets)} resets from us{_list(resets)}"
