@@ -37,6 +37,8 @@ CANARY_PATIENCE_S = 1.0
 """How long a device that has answered before may leave a question without its first byte."""
 SILENT_PORTS = 2
 """So many silent new ports in a row ask for a canary (section 6 allows three)."""
+DOUBT_S = 4.9
+"""A fragile device whose silence is older than this gets no connection to find out more."""
 SUSPICIOUS_S = 1.0
 """A new question answered so much later than the device's first one asks for a canary."""
 CLOCK_SLACK_S = 1.0
@@ -104,6 +106,8 @@ class Health:
 
     silent_ports: set[int] = field(default_factory=set)
     """Ports that left a question unanswered since the last answer."""
+    silent_since: float | None = None
+    """When the first of those questions was put."""
     answered_ports: set[int] = field(default_factory=set)
     answered_questions: set[tuple[int, str]] = field(default_factory=set)
     identified_by: set[tuple[int, str]] = field(default_factory=set)
@@ -388,6 +392,11 @@ class Governor:
         if device.next_connection_at > now:
             with self.waiting(device):
                 await self.sleep(device.next_connection_at - now)
+        since = device.health.silent_since
+        if _is_fragile(device) and since is not None:
+            if self.clock.monotonic() - since > DOUBT_S:
+                self.leave(device, "silent, and its pacing allows no question soon enough")
+            self._check_breaker(device, device.zone)
         self.note_connect(device)
 
     def note_connect(self, device: Device) -> None:
@@ -488,6 +497,7 @@ class Governor:
         """Bytes came from this port."""
         device.health.answered_ports.add(port)
         device.health.silent_ports.clear()
+        device.health.silent_since = None
 
     def note_answer(
         self, device: Device, port: int, question: str, latency_s: float, *, exempt: bool
@@ -507,6 +517,18 @@ class Governor:
                 health.baseline_s[port, question] = latency_s
             return
         baseline = health.baseline_s[port, question]
+        if _is_slow(latency_s, baseline):
+            what = f"port {port}, {question}: answered in {latency_s:.2f} s after {baseline:.2f} s"
+            self._sign(device, what)
+
+    def note_flight(self, device: Device, port: int, question: str, latency_s: float) -> None:
+        """
+        A later step of a handshake was answered. There the first time may be slow, since a server
+        proves its key: only against that first time is it judged.
+        """
+        if _is_lab(device):
+            return
+        baseline = device.health.baseline_s.setdefault((port, question), latency_s)
         if _is_slow(latency_s, baseline):
             what = f"port {port}, {question}: answered in {latency_s:.2f} s after {baseline:.2f} s"
             self._sign(device, what)
@@ -539,6 +561,7 @@ class Governor:
         *,
         datagram: bool = False,
         deep: bool = False,
+        since: float | None = None,
     ) -> None:
         """
         No answer. Nothing on an address that never answered, and nothing where a port that answers
@@ -547,6 +570,7 @@ class Governor:
         of them new, asks for a canary; so does
         one in the read tier (`deep`) at a port that answered when it was identified. A fragile
         device is left alone at once; only a datagram that was never answered may mean nobody.
+        `since` is when the question was put.
         """
         health = device.health
         if not health.answered_ports:
@@ -557,6 +581,8 @@ class Governor:
             self._ask_canary(device, f"port {port}, {question}: fell silent")
             return
         health.silent_ports.add(port)
+        if health.silent_since is None:
+            health.silent_since = self.clock.monotonic() if since is None else since
         if port in health.answered_ports:
             return
         if len(health.silent_ports) >= SILENT_PORTS:
@@ -618,6 +644,7 @@ class Governor:
         health.needs_canary = None
         health.paused = False
         health.silent_ports.clear()
+        health.silent_since = None
         health.canaries.append(
             CanaryResult(address=device.address, at=self.clock.wall(), healthy=healthy, note=note)
         )

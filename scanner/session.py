@@ -507,7 +507,7 @@ class GovernedSession:
             raise
         self._wire = wire
 
-    def _note_silence(self, label: str) -> None:
+    def _note_silence(self, label: str, since: float | None = None) -> None:
         """What a silence means, unless it is a canary's own: its failure is told by the engine."""
         if self._canary:
             return
@@ -521,7 +521,9 @@ class GovernedSession:
         if wire is not None and wire.bytes_in == 0:
             self._quiet = label
         deep = self.tier is Tier.READ
-        self._governor.note_silence(self._device, port, label, datagram=datagram, deep=deep)
+        self._governor.note_silence(
+            self._device, port, label, datagram=datagram, deep=deep, since=since
+        )
 
     def _patience(self, deadline_s: float) -> float:
         return self._governor.patience_s(
@@ -551,7 +553,7 @@ class GovernedSession:
         record: _Record,
     ) -> bytes:
         clock = self._governor.clock.monotonic
-        started = clock()
+        asked_at = started = clock()
         end = started + deadline_s
         datagram = self._target.transport is Transport.UDP
         patience_s = self._patience(deadline_s)
@@ -585,7 +587,7 @@ class GovernedSession:
                     self._answered(label, started, record)
                     return received
                 if not received:
-                    self._note_silence(label)
+                    self._note_silence(label, asked_at)
                 raise
             except Reset:
                 self._governor.note_reset(self._device, self._target.port, label)
@@ -698,6 +700,8 @@ class GovernedSession:
         started = clock()
         label = "TLS handshake"
         patience_s = self._patience(deadline_s)
+        sent_at: float | None = None
+        flights = 1
         while True:
             if data:
                 self._judge_records(data)
@@ -706,6 +710,7 @@ class GovernedSession:
                 except Reset as error:
                     self._note_handshake_reset(label, record)
                     raise BadReply("the device reset the connection in the handshake") from error
+                sent_at = clock()
             if tls.version() is not None and _is_done(tls):
                 return
             left = started + (deadline_s if record.reply else patience_s) - clock()
@@ -724,8 +729,15 @@ class GovernedSession:
                 raise BadReply("the device closed the connection in the handshake")
             if not record.reply:
                 self._answered(label, started, record)
-                if not self._canary:
-                    self._governor.check_pause(self._device, connecting=True)
+            elif sent_at is not None:
+                took = clock() - self._wire_age() - sent_at
+                flights += 1
+                self._governor.note_flight(
+                    self._device, self._target.port, f"{label}, step {flights}", took
+                )
+            sent_at = None
+            if not self._canary:
+                self._governor.check_pause(self._device, connecting=True)
             record.reply = (record.reply + received)[:CLEAR_EVIDENCE]
             self._settle()
             self._tls_in.write(received)

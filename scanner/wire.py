@@ -410,6 +410,8 @@ class Wire:
         try:
             self._socket.shutdown(socket.SHUT_WR)
             still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)
+            if not halted:
+                await self._until_acknowledged()
         except OSError:
             self.peer_closed = True
         finally:
@@ -427,6 +429,13 @@ class Wire:
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False
+
+    async def _until_acknowledged(self) -> None:
+        """Until our FIN is, or was sent again in vain: whoever had closed first may be dead now."""
+        for _ in range(round(GIVEN_UP_S / 0.02)):
+            if not self._is_unacknowledged() or self._is_unacknowledged(repeated=True):
+                return
+            await asyncio.sleep(0.02)
 
     async def _abandon(self) -> None:
         """

@@ -173,6 +173,24 @@ def test_a_datagram_without_answer_may_mean_that_nobody_listens_also_on_a_fragil
     governor.check(one, Tier.IDENTIFY, 1.0)
 
 
+@pytest.mark.parametrize(("waited_s", "asked"), [(4.0, True), (6.0, False)])
+async def test_a_fragile_device_in_doubt_gets_no_connection_after_five_seconds(
+    waited_s: float, asked: bool
+) -> None:
+    time = Time()
+    governor = made(time=time)
+    one = device(governor, limits=FRAGILE)
+    answered(governor, one)
+    governor.note_silence(one, 161, "version 2c", datagram=True, since=time.now)
+    time.now += waited_s
+
+    if asked:
+        await governor.may_connect(one)
+    else:
+        with pytest.raises(BreakerOpen, match="soon enough"):
+            await governor.may_connect(one)
+
+
 def test_any_sign_stops_a_fragile_device() -> None:
     governor = made()
     one = device(governor, limits=FRAGILE)
