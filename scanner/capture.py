@@ -47,7 +47,7 @@ from typing import Any
 from scanner import privileges
 
 FILE = "capture.pcap"
-MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 16 * 1024 * 1024
 """About 130,000 packets: a thousand devices. The audit holds them in memory, whoever sent them."""
 ANSWER_S = 5.0
 """How long the helper may take to answer; it needs milliseconds."""

@@ -13,12 +13,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import heappop, heappush
 
 from scanner.audit import requests
 from scanner.audit.packets import ACK, FIN, RST, SYN, Packet
 from scanner.model import Certificate, CertifiedPromise, Exchange, Safety, Tier
 
 SCHEMA = "walkdown-certificate/1"
+OUT_OF_ORDER = 4096
+"""Packets of a capture that are held back until their turn."""
 SILENT_S = 2.0
 AFTER_STOP = 5
 AFTER_DISTRESS = 8
@@ -69,7 +72,8 @@ class Audited:
     audited, `state` how the run stood. `sittings` are the moments of the first request of each.
     `stops` are moments from which on nothing more may be asked before the next sitting, with their
     reason. `left_alone` is when a device was left alone because of distress; `ends` are the ends of
-    windows with their zone. `ours` are our own addresses. `packets` None: no capture.
+    windows with their zone. `ours` are our own addresses. `packets` are read once, in about their
+    order; None: no capture.
     """
 
     run: str
@@ -86,7 +90,7 @@ class Audited:
     left_alone: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     ends: Sequence[tuple[datetime, str]] = ()
     ours: frozenset[str] = frozenset()
-    packets: Sequence[Packet] | None = None
+    packets: Iterable[Packet] | None = None
     capture: str = ""
     capture_sha256: str = ""
     privileges: str = ""
@@ -208,16 +212,14 @@ class _Seen:
             for one in requests.name(exchange.probe, exchange.tier, exchange.request)
         ]
         self.has_packets = audited.packets is not None and bool(self.limits)
-        packets = sorted(audited.packets or (), key=lambda packet: packet.at)
-        self.ours = [p for p in packets if p.target in self.device and self._is_ours(p.source)]
+        self.ours: list[Packet] = []
+        """What we sent to devices, pure acknowledgements left out where they are well-formed."""
         self.heard: dict[tuple[str, int, int], list[float]] = defaultdict(list)
         """When devices sent packets, by connection, in order."""
-        for p in packets:
-            if p.protocol == "tcp" and p.source in self.device:
-                self.heard[p.source, p.source_port, p.target_port].append(p.at)
         self.stray_resets: list[Packet] = []
         """Resets of ours on connections whose beginning the capture does not have."""
-        self.connections = list(self._connections(packets)) if self.has_packets else []
+        in_order = _in_order(audited.packets or ()) if self.has_packets else iter(())
+        self.connections = list(self._connections(in_order))
 
     def _is_ours(self, address: str) -> bool:
         """Our own address may lie inside a zone; where it is not on record, it is none of those."""
@@ -236,12 +238,15 @@ class _Seen:
         place = bisect(heard, p.at)
         return place > 0 and p.at - heard[place - 1] <= ANSWER_S
 
-    def _connections(self, packets: Sequence[Packet]) -> Iterator[Connection]:
+    def _connections(self, packets: Iterable[Packet]) -> Iterator[Connection]:
         now: dict[tuple[str, int, str, int], Connection] = {}
         for p in packets:
+            ours = p.target in self.device and self._is_ours(p.source)
+            if ours and (p.counts or p.odd):
+                self.ours.append(p)
             if p.protocol != "tcp":
                 continue
-            if p.target in self.device and self._is_ours(p.source):
+            if ours:
                 key = (p.source, p.source_port, p.target, p.target_port)
                 if p.flags & SYN and not p.flags & (FIN | RST):
                     old = now.get(key)
@@ -258,10 +263,22 @@ class _Seen:
                 elif p.flags & RST:
                     self.stray_resets.append(p)
             elif p.source in self.device and self._is_ours(p.target):
+                self.heard[p.source, p.source_port, p.target_port].append(p.at)
                 key = (p.target, p.target_port, p.source, p.source_port)
                 if one := now.get(key):
                     one.came(p)
         yield from now.values()
+
+
+def _in_order(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """By time: processors hand over what they saw nearly in order."""
+    waiting: list[tuple[float, int, Packet]] = []
+    for number, packet in enumerate(packets):
+        heappush(waiting, (packet.at, number, packet))
+        if len(waiting) > OUT_OF_ORDER:
+            yield heappop(waiting)[2]
+    while waiting:
+        yield heappop(waiting)[2]
 
 
 def most_in_a_second(times: Iterable[float]) -> int:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
+from mmap import mmap
 
+Capture = bytes | mmap
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 _MAGIC, _LINK_RAW = 0xA1B23C4D, 101
 _ENTRY = struct.Struct("<IIII")
@@ -52,7 +55,13 @@ class Packet:
         return self.protocol != "tcp" or self.payload > 0 or bool(self.flags & (FIN | SYN | RST))
 
 
-def read(capture: bytes) -> Iterator[Packet]:
+@lru_cache(maxsize=65536)
+def _text(address: bytes) -> str:
+    """One string for all packets of an address: a capture may have hundreds of thousands."""
+    return str(ip_address(address))
+
+
+def read(capture: Capture) -> Iterator[Packet]:
     """Raises Unreadable. A last packet that was cut off in the writing is left out."""
     if len(capture) < 24:
         raise Unreadable("no capture: its header is missing")
@@ -75,14 +84,14 @@ def _packet(at: float, data: bytes, length: int) -> Packet:
         header = (data[0] & 15) * 4
         total, fragment = struct.unpack_from("!H2xH", data, 2)
         protocol = data[9]
-        source, target = str(ip_address(data[12:16])), str(ip_address(data[16:20]))
+        source, target = _text(data[12:16]), _text(data[16:20])
         if header != 20:
             odd.append("IP options")
         if fragment & 0x3FFF:
             odd.append("a fragment")
     elif data and data[0] >> 4 == 6 and len(data) >= 40:
         header, total, protocol = 40, struct.unpack_from("!H", data, 4)[0] + 40, data[6]
-        source, target = str(ip_address(data[8:24])), str(ip_address(data[24:40]))
+        source, target = _text(data[8:24]), _text(data[24:40])
         while protocol in _EXTENSIONS and len(data) >= header + 8:
             odd.append(_EXTENSIONS[protocol])
             size = 8 if protocol == _FRAGMENT else (data[header + 1] + 1) * 8

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +126,10 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
     if events and events[-1].kind == "end":
         events.pop()
     limits, privileged, ours = _limits(events)
-    kept, words, digest = _packets(events, folder)
     safety = store.safety()
-    return certificate.audit(
-        Audited(
+
+    def audited(kept: Iterable[packets.Packet] | None, words: str, digest: str) -> Audited:
+        return Audited(
             run=meta.id,
             site=meta.site,
             version=meta.version,
@@ -147,7 +149,14 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
             capture_sha256=digest,
             privileges=privileged,
         )
-    )
+
+    with _capture(events, folder) as (data, words, digest):
+        try:
+            kept = packets.read(data) if data is not None else None
+            return certificate.audit(audited(kept, words, digest))
+        except packets.Unreadable as problem:
+            why = f"the capture cannot be read: {problem}"
+            return certificate.audit(audited(None, why, digest))
 
 
 def _told(events: Iterable[Event], kind: str) -> list[dict[str, Any]]:
@@ -237,32 +246,34 @@ def _left_alone(
     return found
 
 
-def _packets(
+@contextmanager
+def _capture(
     events: Sequence[Event], folder: Path | None
-) -> tuple[list[packets.Packet] | None, str, str]:
-    """(packets or None, in words, SHA-256 of the file or "")."""
+) -> Iterator[tuple[packets.Capture | None, str, str]]:
+    """(the capture or None, in words, SHA-256 of the file or ""). It is mapped, not read whole."""
     said, begun = _told(events, "capture"), [told["capture"] for told in _told(events, "limits")]
-    if not begun:
-        return None, "no capture: nothing was sent", ""
-    if BEGUN not in begun:
-        return None, "; ".join(dict.fromkeys(begun)), ""
     words = "; ".join(one["words"] for one in said)
     path = folder / capture.FILE if folder is not None else None
-    if path is None or not path.exists():
-        return None, f"there was a capture ({words or 'not ended'}), and it is not at hand", ""
-    with path.open("rb") as file:
-        data = file.read()
-    digest = hashlib.sha256(data).hexdigest()
-    if any(one != BEGUN for one in begun):
-        return None, f"{words}; a sitting of this run was not captured", digest
-    if not all(one["whole"] for one in said):
-        return None, f"{words}: not whole, so nothing was counted in it", digest
-    if len(said) < len(begun):
-        words = "; ".join(filter(None, (words, CUT_OFF)))
-    try:
-        return list(packets.read(data)), words, digest
-    except packets.Unreadable as problem:
-        return None, f"the capture cannot be read: {problem}", digest
+    if not begun:
+        yield None, "no capture: nothing was sent", ""
+    elif BEGUN not in begun:
+        yield None, "; ".join(dict.fromkeys(begun)), ""
+    elif path is None or not path.exists():
+        yield None, f"there was a capture ({words or 'not ended'}), and it is not at hand", ""
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if any(one != BEGUN for one in begun):
+                yield None, f"{words}; a sitting of this run was not captured", digest
+            elif not all(one["whole"] for one in said):
+                yield None, f"{words}: not whole, so nothing was counted in it", digest
+            elif not path.stat().st_size:
+                yield b"", words, digest
+            else:
+                if len(said) < len(begun):
+                    words = "; ".join(filter(None, (words, CUT_OFF)))
+                with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                    yield data, words, digest
 
 
 def text_of(made: Certificate) -> bytes:
@@ -295,5 +306,6 @@ def digests(folder: Path) -> dict[str, str]:
     for name in (FILE, capture.FILE):
         path = folder / name
         if path.exists():
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
