@@ -48,7 +48,7 @@ from scanner import privileges
 
 FILE = "capture.pcap"
 MOST_BYTES = 16 * 1024 * 1024
-"""About 130,000 packets: a thousand devices. The audit holds them in memory, whoever sent them."""
+"""About 260,000 packets: two thousand devices. The audit holds of them what we sent."""
 ANSWER_S = 5.0
 """How long the helper may take to answer; it needs milliseconds."""
 QUIET_S = 0.2
