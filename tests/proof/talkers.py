@@ -76,6 +76,19 @@ def http(text: bytes) -> Handler:
     return serve
 
 
+def raw(text: bytes) -> Handler:
+    """The text is the whole reply to a whole request of HTTP, and then the connection ends."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(text)
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+
+    return serve
+
+
 # --- Telnet and SSH ----------------------------------------------------------------------------
 
 
@@ -170,7 +183,7 @@ def snmp(text: bytes) -> Callable[[bytes], bytes | None]:
 
 
 STREAMS: Mapping[str, Callable[[bytes], Handler]] = {
-    "modbus": modbus, "http": http, "telnet": telnet, "ssh": ssh,
+    "modbus": modbus, "http": http, "raw": raw, "telnet": telnet, "ssh": ssh,
 }  # fmt: skip
 DATAGRAMS: Mapping[str, Callable[[bytes], Callable[[bytes], bytes | None]]] = {
     "enip": enip, "snmp": snmp,

@@ -250,8 +250,8 @@ def measure(work: Work) -> Measured:
             f"peak {most['hostile']:.0f} MiB with {DEVICES} hostile devices at once, "
             f"{most['more']:+.0f} MiB beside {DEVICES} well-behaved ones "
             f"({most['baseline']:.0f} MiB, "
-            f"up to {most['workers']:.0f} workers), its own process {most['alone']:+.0f} MiB; 0 crashes, "
-            f"longest scan {most['seconds']:.0f} s"
+            f"up to {most['workers']:.0f} workers), its own process {most['alone']:+.0f} MiB; "
+            f"0 crashes, longest scan {most['seconds']:.0f} s"
             if not tally.bad
             else f"{tally.bad} faults, peak {most['hostile']:.0f} MiB, {most['more']:+.0f} MiB"
         ),

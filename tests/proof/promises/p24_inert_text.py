@@ -28,15 +28,17 @@ from typing import Any
 from typer.main import get_command
 
 from reports import html, tables, workbook
+from reports.inert import visible
 from scanner import assess, initsite
 from scanner.cli import main
 from scanner.cli.app import app
 from scanner.errors import UsageError
 from scanner.site import resolve
 from scanner.yamlfile import parse
-from tests.proof import consumers, forms, talkers
+from tests.proof import consumers, driver, forms, talkers
 from tests.proof.promise import Measured, Promise, Work
 from tests.reports.payloads import PAYLOADS, RAW
+from tests.reports.test_hostile import poisoned
 
 OCTET = 46
 PORTS = {
@@ -92,26 +94,50 @@ def harmless(text: str) -> str:
     return "".join(" " if character == " " else "a" for character in text)
 
 
-def in_a_browser(work: Work, count: Count, scanned: Mapping[str, bytes]) -> None:
+def marked(text: str, number: int) -> str:
+    """Distinct from every other, also where it is cut, and in its harmless twin."""
+    return f"q{number:03} {text}" if len(text) > SHORT else f"{text} q{number:03}"
+
+
+def twin_of(text: str) -> str:
+    """The harmless form of a marked text, with the same mark."""
+    if len(text) > SHORT + 5:
+        return text[:5] + harmless(text[5:])
+    return harmless(text[:-5]) + text[-5:]
+
+
+def kept_apart(text: str) -> str:
+    """
+    For a page of a scan: what our own words and plain names are made of stays, so that different
+    texts stay different; the rest becomes harmless, as long as it is when it is made visible.
+    """
+    return "".join(
+        c
+        if re.fullmatch(r"[A-Za-z0-9 .,:;_/#()-]", c)
+        else chr(ord("a") + ord(c) % 26) * len(visible(c))
+        for c in text
+    )
+
+
+def in_a_browser(work: Work, count: Count, run: Path, scanned: Mapping[str, bytes]) -> None:
     """Pages with hostile and with harmless text must have the same elements and attributes."""
+    assessment = assess.from_json((run / "assessment.json").read_bytes())
+    twins = {"run-report": html.render(poisoned(assessment, kept_apart))}
     with consumers.listening() as listener:
         texts = [
-            (local(text[:LONGEST], listener.port), f" q{number:03}")
+            marked(local(text[:LONGEST], listener.port), number)
             for number, text in enumerate(PAYLOADS)
         ]
-        heads = [text + mark for text, mark in texts if len(text) < 80]
+        heads = [text for text in texts if len(text) < 80]
         pages: dict[str, bytes] = dict(scanned)
+        pages |= {f"twin-{name}": document for name, document in twins.items()}
         groups = range(0, len(texts), PER_PAGE)
         for number, first in enumerate(groups):
             group = texts[first : first + PER_PAGE]
             head = " ".join(heads[number :: len(groups)])
-            pages[f"hostile{number}"] = html.render(
-                forms.assessment([text + mark for text, mark in group], head=head)
-            )
+            pages[f"hostile{number}"] = html.render(forms.assessment(group, head=head))
             pages[f"twin{number}"] = html.render(
-                forms.assessment(
-                    [harmless(text) + mark for text, mark in group], head=harmless(head)
-                )
+                forms.assessment([twin_of(text) for text in group], head=harmless(head))
             )
         control = f"<p><img src='http://127.0.0.1:{listener.port}/control' onerror=''>"
         control += "<script>console.log('control spoke')</script></p></body>"
@@ -135,13 +161,11 @@ def in_a_browser(work: Work, count: Count, scanned: Mapping[str, bytes]) -> None
         hostile, twin = seen.pages[f"hostile{number}"], seen.pages[f"twin{number}"]
         count.look(f"page {number}", differences(hostile.shape, twin.shape))
     for name in scanned:
-        page = seen.pages[name]
-        own = [key for key in page.shape if key.startswith("ACTIVE ")]
-        unknown = set(page.shape) - set().union(
-            *(seen.pages[f"twin{n}"].shape for n in range(len(groups)))
-        )
-        foreign = [key for key in unknown if not key.startswith("ACTIVE ")]
-        count.look(f"page {name}", [*own, *foreign][:5])
+        if name not in twins:
+            count.faults.append(f"{name}: this proof has no harmless twin of that page")
+            continue
+        found = differences(seen.pages[name].shape, seen.pages[f"twin-{name}"].shape)
+        count.look(f"page {name}", found)
 
 
 def differences(one: Mapping[str, int], other: Mapping[str, int]) -> list[str]:
@@ -172,9 +196,12 @@ def in_tables(work: Work, count: Count, scanned: Sequence[Path]) -> None:
         content = path.read_bytes()
         reader = READERS[path.suffix]
         count.look(path.name, reader(content))
-    flat = [path for path in sheets if path.suffix == ".csv"]
     books = [path for path in sheets if path.suffix == ".xlsx"]
+    # Over-long cells take LibreOffice minutes to lay out: those it gets as a workbook only.
+    brief = [path for path in made if not path.name.startswith("long-")]
     for separators in ("44", "59/44/9", "59"):
+        files = [*brief, *scanned] if separators == "44" else brief
+        flat = [path for path in files if path.suffix == ".csv"]
         opened = consumers.calculated([*flat, control], folder / "office", separators=separators)
         if not opened.pop(control):
             count.faults.append(f"the formula of the control was not seen ({separators})")
@@ -376,12 +403,13 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
     half = folder / "half.json"
     fewer = forms.assessment(clean[::2], head=clean[0])
     half.write_bytes(assess.to_json(fewer))
-    bad = argument("".join(t for t in PAYLOADS if "\x1b" in t or "\u202e" in t))
+    spoilt = (t for t in PAYLOADS if ("\x1b" in t or "\u202e" in t) and len(t) < 100)
+    bad = argument("".join(spoilt))
     names = folder / "names.yaml"
     content = json.loads(site.read_text())
     wanted = [t for t in clean if t.isprintable() and t.strip() == t and len(t) < 60]
     content["zones"] = [
-        {"id": "n", "networks": ["127.46.200.0/22"], "sl_t": 1, "profile": "default",
+        {"id": "n", "networks": ["127.46.200.0/28"], "sl_t": 1, "profile": "default",
          "assets": [{"name": name, "tier": "passive"} for name in wanted]}
     ]  # fmt: skip
     names.write_text(json.dumps(content), encoding="ascii")
@@ -408,7 +436,8 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["evidence", "show", str(run)], ["evidence", "show", str(run), "--json"],
         ["evidence", "show", str(run), "--asset", bad],
         ["evidence", "verify", str(run)], ["evidence", "verify", str(run), "--json"],
-        ["evidence", "verify", bad],
+        ["evidence", "verify", bad], ["evidence", "certificate", str(run)],
+        ["evidence", "certificate", str(run), "--json"], ["evidence", "certificate", bad],
         ["schedule", "add", str(site), "--name", "s", "--rule", "FREQ=WEEKLY",
          "--start", "2027-01-01T00:00", "--", bad],
         ["schedule", "add", str(site), "--name", bad, "--rule", bad, "--start", bad],
@@ -418,13 +447,16 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["lab", "score", str(hostile)], ["lab", "score", str(hostile), "--json"],
         [bad], ["report", "--" + bad],
     ]  # fmt: skip
+    driver.preload()
     tried: dict[str, set[str]] = {}
     every = commands()
     for line in lines:
         seen, code = consumers.on_a_terminal(command_of(work, line), folder=folder)
         shown = " ".join(ascii(part)[:40] for part in line[:3])
+        if "--csv" in line:
+            seen = seen.replace(b"\r\n", b"\n")  # the line ends of the format
         count.look(f"walkdown {shown}", consumers.active_on_a_terminal(seen))
-        if code in (4, 70) or code < 0 or not seen:
+        if code in (4, 70) or code < 0 or (code and not seen):
             count.faults.append(f"walkdown {shown} ended with {code}: {seen[-300:]!r}")
         name = next((n for n in (" ".join(line[:2]), line[0]) if n in every), None)
         if name is not None:
@@ -473,7 +505,7 @@ def measure(work: Work) -> Measured:
     written = on_terminals(work, count, run, folder / "site.yaml")
     work.say("every command shown on a terminal")
     pages, sheets = look_at_files(count, run)
-    in_a_browser(work, count, pages)
+    in_a_browser(work, count, run, pages)
     work.say("pages opened in a browser")
     in_tables(work, count, [*sheets, *written])
     work.say("tables opened in a spreadsheet")
