@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 
 from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideScope, OutsideWindow, TierTooLow
 from scanner.model import CanaryResult, SafetyFigures, Tier
@@ -24,6 +25,12 @@ from scanner.windows import Permission
 
 WINDOW_S = 1.05
 """Packets are counted over a little more than the promised second, for jitter on the way."""
+
+UNDER_WAY_S = 0.05
+"""How soon to look again where packets that are under way are in the way."""
+
+LOST_S = 10.0
+"""Nothing that was set aside so long ago can still leave: TCP_USER_TIMEOUT is 2 s."""
 
 CLOSE_S = 2.0
 """An orderly close is bounded by this; no step starts that would not fit before the window ends."""
@@ -59,18 +66,29 @@ class Rate:
     A cap on packets in any window of WINDOW_S seconds; a cap, not an average.
 
     `wait(n, now)` tells how long until n more fit; `charge` counts them at a moment; a reservation
-    is a charge that is later replaced by what really happened.
+    is a charge that is later replaced by what really happened. Until then it counts, however old
+    it is: its packets may leave at any moment. When it is settled, its first packet counts from
+    the moment that `left` told, the others (and the first, where nobody told) from then on.
     """
 
     def __init__(self, cap: int | None) -> None:
         self.cap = cap
-        self._log: deque[list[float]] = deque()
+        self._log: deque[tuple[float, int]] = deque()
+        self._open: dict[int, tuple[float, int]] = {}
+        self._left: dict[int, float] = {}
+        self._numbers = count()
         self.peak = 0
 
-    def _inside(self, now: float) -> float:
+    def _inside(self, now: float) -> int:
         while self._log and self._log[0][0] <= now - WINDOW_S:
             self._log.popleft()
-        return sum(entry[1] for entry in self._log)
+        under_way = 0
+        for number, (moment, packets) in list(self._open.items()):
+            if moment <= now - LOST_S:
+                self.settle(number, 0, now)
+            else:
+                under_way += packets
+        return sum(packets for _, packets in self._log) + under_way
 
     def wait(self, count: int, now: float) -> float:
         inside = self._inside(now)
@@ -80,24 +98,32 @@ class Rate:
         if inside + count <= self.cap:
             return 0.0
         excess = inside + count - self.cap
+        longest = UNDER_WAY_S if self._open else WINDOW_S
         for moment, packets in self._log:
             excess -= packets
             if excess <= 0:
-                return max(moment + WINDOW_S - now, 0.001)
-        return WINDOW_S
+                return min(max(moment + WINDOW_S - now, 0.001), longest)
+        return longest
 
-    def charge(self, count: int, now: float) -> list[float]:
-        """Count packets; the returned entry can be passed to `settle`."""
-        entry = [now, float(count)]
-        self._log.append(entry)
-        self.peak = max(self.peak, int(self._inside(now)))
-        return entry
+    def charge(self, count: int, now: float) -> int:
+        """Set packets aside; the returned number is passed to `settle`."""
+        number = next(self._numbers)
+        self._open[number] = (now, count)
+        self.peak = max(self.peak, self._inside(now))
+        return number
 
-    def settle(self, entry: list[float], used: int, now: float) -> None:
-        """Replace a reservation by what was used: the first packet then, the others until now."""
-        entry[1] = float(min(used, 1))
+    def settle(self, number: int, used: int, now: float) -> None:
+        """Replace a reservation by what was used."""
+        self._open.pop(number, None)
+        left = self._left.pop(number, now)
+        if used:
+            self._log.append((left, 1))
         if used > 1:
-            self._log.append([now, float(used - 1)])
+            self._log.append((now, used - 1))
+
+    def left(self, number: int, now: float) -> None:
+        """The first packet of a reservation has been handed to the kernel."""
+        self._left[number] = now
 
 
 @dataclass(slots=True)
@@ -200,6 +226,11 @@ class Reservation:
         self._device = device
         self._zone = zone
         self._entries = (device.rate.charge(count, now), zone.rate.charge(count, now))
+
+    def left(self, now: float) -> None:
+        """The first packet has been handed to the kernel."""
+        self._device.rate.left(self._entries[0], now)
+        self._zone.rate.left(self._entries[1], now)
 
     def settle(self, used: int, now: float) -> None:
         self._device.rate.settle(self._entries[0], used, now)

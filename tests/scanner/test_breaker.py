@@ -490,7 +490,7 @@ async def test_an_open_port_that_neither_answers_nor_closes_ends_the_device(
 async def test_a_silent_connect_counts_as_a_silence(
     governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(wire: object, timeout_s: float) -> None:
+    async def never(wire: object, timeout_s: float, reservation: object = None) -> None:
         raise Silent("no answer to the connect")
 
     monkeypatch.setattr(wires.Wire, "_connect", never)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.errors import BreakerOpen, BudgetSpent, Halted, OutsideWindow, TierTooLow
-from scanner.governor import WINDOW_S, Clock, Device, Governor, Rate
+from scanner.governor import LOST_S, WINDOW_S, Clock, Device, Governor, Rate
 from scanner.model import Tier
 from scanner.profiles import DEFAULT, FRAGILE, Profile
 from scanner.windows import Permission
@@ -98,11 +98,40 @@ def test_a_reservation_gives_back_what_was_not_used() -> None:
     assert rate.wait(4, 0.2) > 0
 
 
+def test_what_is_set_aside_counts_until_it_is_settled_however_late() -> None:
+    rate = Rate(4)
+    one = rate.charge(4, 0.0)
+
+    assert rate.wait(1, 3.0) > 0  # our own machine was busy: it may leave only now
+    rate.settle(one, 1, 3.0)
+    assert rate.wait(3, 3.0) == 0.0
+    assert rate.wait(4, 3.0) > 0
+
+
+def test_what_has_left_counts_from_then() -> None:
+    rate = Rate(2)
+    one = rate.charge(2, 0.0)
+    rate.left(one, 0.1)
+
+    rate.settle(one, 2, 2.0)
+
+    assert rate.wait(1, 2.1) == 0.0
+    assert rate.wait(2, 2.1) > 0
+
+
+def test_what_was_never_settled_is_forgotten_when_it_cannot_leave_any_more() -> None:
+    rate = Rate(1)
+    rate.charge(1, 0.0)
+
+    assert rate.wait(1, LOST_S - 1) > 0
+    assert rate.wait(1, LOST_S) == 0.0
+
+
 def test_a_step_larger_than_the_cap_goes_alone_instead_of_never() -> None:
     rate = Rate(4)
 
     assert rate.wait(9, 0.0) == 0.0
-    rate.charge(9, 0.0)
+    rate.settle(rate.charge(9, 0.0), 9, 0.0)
     assert rate.wait(1, 0.5) > 0
     assert rate.wait(9, 2.0) == 0.0
 

@@ -226,7 +226,8 @@ async def test_waiting_for_our_own_pace_does_not_make_a_device_silent(governed) 
             await session.exchange(READ_IDENTITY, len, label="identity")
             # a crowded zone: the next packet has to wait longer than the whole conversation may
             session.device.rate.cap = 4
-            session.device.rate.charge(4, time.monotonic() - 0.2)
+            moment = time.monotonic() - 0.2
+            session.device.rate.settle(session.device.rate.charge(4, moment), 4, moment)
             reply = await session.exchange(READ_IDENTITY, len, label="identity")
             await session.exchange(READ_IDENTITY, len, label="identity")
 
@@ -346,7 +347,7 @@ async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_secon
             zone = governor._zones["z"]
             await asyncio.sleep(0.5)
             zone.rate.cap = 50
-            zone.rate.charge(50, time.monotonic())
+            zone.rate.settle(zone.rate.charge(50, time.monotonic()), 50, time.monotonic())
             halted_at = time.monotonic()
             governor.halt("stop", rule="stop")
             results = await asyncio.gather(*asking, return_exceptions=True)
