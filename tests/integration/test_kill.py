@@ -18,7 +18,7 @@ import pytest
 from scanner.model import Outcome
 from scanner.store import RunStore, key_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 
 KILLS = 20
 NAMES = ("PLC-11", "PLC-12", "PLC-14", "RIO-16", "HMI-1", "PLC-19")
