@@ -73,14 +73,32 @@ def bound_of(promise: Mapping[str, Any]) -> str:
     return f"0 of {cases:,}: below {3 / cases:.1g} (95 %)" if cases and not bad else ""
 
 
+ROWS = (
+    "seconds", "packets", "peak in 1 s, one device", "peak in 1 s, all devices", "connections",
+    "connections to the silent port 502", "at once, one device", "connections without a request",
+    "foreign payloads", "foreign payloads on ICS ports", "write or control PDUs", "resets",
+    "devices that died", "identity",
+)  # fmt: skip
+
+
 def side_by_side(measured: Mapping[str, Any] | None) -> str:
+    """What each tool did to the same devices, as tests/proof/nmap.py measured it."""
     if not measured:
         return "Not measured yet.\n"
-    columns: Sequence[str] = measured["columns"]
-    text = row("", *columns) + row("---", *("--:" for _ in columns))
-    for name, values in measured["rows"].items():
-        text += row(name, *values)
-    return text + f"\n{measured['note']}\n"
+    tools = measured["tools"]
+    text = row("", *tools) + row("---", *("--:" for _ in tools))
+    for name in ROWS:
+        text += row(name, *(said(one[name]) for one in tools.values()))
+    version = measured["nmap"].split(" ( ")[0]
+    return text + f"\n{version}; {measured['devices']} devices.\n"
+
+
+def said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return f"{value['fields']} of {value['of']} fields"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
 def main(arguments: Sequence[str]) -> None:
