@@ -272,7 +272,8 @@ addEventListener("load", () => {
   const shape = {};
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const note = (root) => { for (const node of root.querySelectorAll("*")) {
-    const names = Array.from(node.attributes, (one) => one.name).sort().join(" ");
+    const names = Array.from(node.attributes, (one) => one.name)
+      .filter((name) => name !== "hidden").sort().join(" ");  // what a filter hides is no matter
     const key = `${node.parentNode.nodeName}>${node.nodeName}[${names}]`;
     shape[key] = (shape[key] || 0) + 1;
     for (const one of node.attributes) {

@@ -90,11 +90,14 @@ def plant(pairs: Sequence[Pair], *, hostile: bool) -> dict[str, Any]:
 
 
 def tree(pid: int) -> Iterator[int]:
+    """The process and what it has started; a child before its exec has its parent's memory."""
     yield pid
     with suppress(OSError, ValueError):
+        own = Path(f"/proc/{pid}/cmdline").read_bytes()
         for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from tree(int(child))
+            for child in map(int, (task / "children").read_text().split()):
+                if Path(f"/proc/{child}/cmdline").read_bytes() != own:
+                    yield from tree(child)
 
 
 def peak_kib(pid: int) -> int:

@@ -56,6 +56,9 @@ NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 BYTES = {".db", ".db-wal", ".db-shm", ".pcap", ".pcapng", ".key", ".pub", ".signing-key", ".lock"}
 """Files that no consumer shows as text; what is in them is shown by the commands."""
 
+PRODUCT = frozenset({"watched.py", "from scanner.cli import main; main()"})
+"""How the proof starts the product itself (tests.proof.__main__); what it says is the same."""
+
 ELSEWHERE = {
     "demo": "scans the bundled plant with the functions of `scan`, shows with those of `scan`",
     "lab up": "starts our own emulators; no device is asked",
@@ -374,7 +377,7 @@ def argument(text: str) -> str:
 
 def command_of(work: Work, line: Sequence[str]) -> Sequence[str] | Callable[[], None]:
     """The product itself is forked, which spares Python's start; another scanner is started."""
-    if work.setting.walkdown[1] != "-c":
+    if Path(work.setting.walkdown[-1]).name not in PRODUCT:
         return [*work.setting.walkdown, *line]
 
     def be() -> None:
