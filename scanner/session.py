@@ -557,7 +557,12 @@ class GovernedSession:
         end = started + deadline_s
         datagram = self._target.transport is Transport.UDP
         patience_s = self._patience(deadline_s)
-        resend_at = started + patience_s / 2 if datagram and request is not None else None
+        # Where this port has just left another question unanswered, one datagram is enough.
+        once = patience_s < deadline_s and self._target.port in self._device.health.silent_ports
+        resends = datagram and request is not None
+        resend_at = started + patience_s / 2 if resends and not once else None
+        if resends and once:
+            patience_s /= 2
         heard_before = self._heard()
         received, self._leftover = self._leftover, b""
         while True:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 USER_TIMEOUT_MS = 2000
 RECEIVE_WINDOW = 8 * 1024
 DRAIN_S = 1.5
+KNOWN_DRAIN_S = 1.0
+"""For a late datagram of a device that has answered others soon."""
 HALTED_USER_TIMEOUT_MS = 700
 HALTED_DRAIN_S = 0.7
 HALTED_CONNECT_S = 0.4
@@ -429,7 +431,8 @@ class Wire:
         self.settle()
         try:
             if self._unanswered > 0 and not self._governor.halted:
-                await self._drain(DRAIN_S)
+                known = self._governor.has_answered(self._device)
+                await self._drain(KNOWN_DRAIN_S if known else DRAIN_S)
         except OSError:
             pass
         finally:

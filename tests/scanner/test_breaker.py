@@ -340,7 +340,8 @@ def test_from_the_last_sign_of_life_to_the_last_packet_it_is_less_than_five_seco
     canary = CANARY_PAUSE_S + rules.CANARY_PATIENCE_S / 2  # its SYN, or its datagram's repetition
 
     two_ports = connects + max(1.0, rules.KNOWN_CONNECT_S) + canary
-    with_datagrams = connects + 2 * rules.DATAGRAM_PATIENCE_S + canary
+    questions = 2 * rules.DATAGRAM_PATIENCE_S  # SNMP's: one of a second, two of half
+    with_datagrams = questions + wires.KNOWN_DRAIN_S + rules.KNOWN_CONNECT_S + canary
     hung = a_second_after_the_last + rules.PATIENCE_S
 
     assert max(two_ports, with_datagrams, hung) < 5.0
@@ -504,6 +505,26 @@ async def test_a_silent_connect_counts_as_a_silence(
     assert session.device.health.silent_ports == {502}
     assert len(session.evidence_kept.intents) == 1
     assert session.device.figures.packets == 1
+
+
+async def test_the_next_question_to_a_silent_port_is_one_datagram_and_half_the_time(
+    governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "DATAGRAM_PATIENCE_S", 0.2)
+    monkeypatch.setattr(wires, "KNOWN_DRAIN_S", 0.1)
+    get = bytes.fromhex(
+        "302602010104067075626c6963a019020101020100020100300e300c06082b060102010101000500"
+    )
+    snmp = probe(name="snmp", protocol="snmp", transport=Transport.UDP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        async with governed(snmp, listener.getsockname()[1], profile=CALM) as session:
+            answered(session.governor, session.device, port=1)
+            for label in ("version 2c", "version 1", "version 3"):
+                with pytest.raises(Silent):
+                    await session.exchange(get, len, label=label)
+
+    assert session.device.figures.packets == 2 + 1 + 1
 
 
 async def test_a_reset_right_after_the_connect_is_noticed(governed) -> None:
