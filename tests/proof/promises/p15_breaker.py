@@ -224,7 +224,8 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
 def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float:
     """
     When we first asked for what came changed, or when the first reset came. While nothing is asked
-    nothing can be seen, and a port where nobody listens refuses as it did before.
+    nothing can be seen, and a port where nobody listens refuses as it did before. A reset of what
+    was already said and answered is how many a device says goodbye.
     """
     served = {p.source_port for p in packets if p.source == patient.address and speaks(p)}
     asked = moment
@@ -239,7 +240,7 @@ def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float
             late = packet.at - asked > FAULTS["slow"]["delay_s"] * 0.9 and packet.payload
             if patient.way == "slow" and late:
                 return asked
-            if patient.way == "resets" and packet.flags & RST:
+            if patient.way == "resets" and packet.flags & RST and asked > moment:
                 return packet.at
     return math.inf
 
