@@ -164,11 +164,10 @@ class Searcher:
             for spelled in spellings(secret):
                 needles.setdefault(spelled, name)
         self._names = needles
-        self._any = re.compile(b"|".join(map(re.escape, sorted(needles, key=len, reverse=True))))
 
     def hits(self, data: bytes) -> set[str]:
         """Names of the canaries in the data, and in what is packed in it."""
-        found = {self._names[match[0]] for match in self._any.finditer(data)}
+        found = {name for needle, name in self._names.items() if needle in data}
         if data[:2] == b"PK":
             with suppress(zipfile.BadZipFile), zipfile.ZipFile(BytesIO(data)) as archive:
                 for name in archive.namelist():
@@ -382,14 +381,15 @@ def scenario(stage: Stage, chance: random.Random, *, rounds: int) -> None:
         stage.faults.append(f"the scan of the plant ended with {code}")
     for number in range(rounds):
         broken = stage.out / f"stopped{number}"
-        number_of = (signal.SIGKILL, signal.SIGABRT, signal.SIGINT, signal.SIGSEGV)[number % 4]
+        number_of = (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT)[number % 4]
         stage.run(
             ["scan", place, "--out", str(broken)],
             stop=(chance.uniform(0.0, 4), number_of, broken / "walkdown.db"),
         )
         if number % 2 == 0:
             stage.run(["scan", place, "--out", str(broken), "--resume"])
-    stage.run(["scan", place, "--out", str(stage.out / "bug")], program=own)
+    host = ["--only", f"127.{OCTET}.1.20"]
+    stage.run(["scan", place, "--out", str(stage.out / "bug"), *host], program=own)
     for arguments in (
         ["inventory", str(run)], ["inventory", str(run), "--csv"],
         ["inventory", str(run), "--json"],
@@ -414,9 +414,8 @@ def mistakes(stage: Stage) -> None:
     for name, wrong in (("direct", direct), ("state", state)):
         path = stage.inputs / "lab" / f"{name}.yaml"
         path.write_text(json.dumps(wrong), encoding="ascii")
-        if stage.run(["plan", str(path)]) == 0 and name == "direct":
-            stage.faults.append("a secret written into the site file was accepted")
-        stage.run(["scan", str(path), "--out", str(stage.out / name)])
+        if stage.run(["scan", str(path), "--out", str(stage.out / name)]) != 1:
+            stage.faults.append(f"a secret in the site file was accepted ({name})")
     url = f"postgresql://w:{canaries.of('store')}@127.0.0.1:9/x"
     stage.run(["scan", str(place), "--out", str(stage.out / "pg"), "--store", url])
     stage.run(["evidence", "show", url])
@@ -428,8 +427,8 @@ def mistakes(stage: Stage) -> None:
     stage.run(["scan", str(place), "--out", str(stage.out / "lines")])
     secret.write_text(canaries.of("wrong") + "\n", encoding="ascii")
     # Not the panels: they say a secret of before, which this scan has no way to know.
-    only = [word for n in (2, 20, 21) for word in ("--only", f"127.{OCTET}.1.{n}")]
-    stage.run(["scan", str(place), "--out", str(stage.out / "wrong"), *only])
+    host = ["--only", f"127.{OCTET}.1.20"]
+    stage.run(["scan", str(place), "--out", str(stage.out / "wrong"), *host])
 
 
 def met(assessment: Assessment) -> Iterable[str]:
@@ -488,8 +487,10 @@ def measure(work: Work) -> Measured:
         size += path.stat().st_size
         faults += [f"{hit} in {path.relative_to(out)}" for hit in sorted(hits)]
     faults += stage.faults
-    assessment = assess.from_json((out / "run" / "assessment.json").read_bytes())
-    faults += met(assessment)
+    faults += met(assess.from_json((out / "run" / "assessment.json").read_bytes()))
+    broken = assess.from_json((out / "bug" / "assessment.json").read_bytes())
+    if all(o.outcome is not Outcome.BUG for o in broken.observations):
+        faults.append("the exception that tells the secret was not raised")
     return Measured(
         passed=not faults and len(canaries.values) >= 20,
         value=(
