@@ -296,6 +296,7 @@ def postgres() -> Iterator[str]:
     # Not tmp_path: the server's user could not enter it, and a socket's path must be short.
     home = Path(tempfile.mkdtemp(prefix="wd-pg-"))
     os.chown(home, uid, -1)
+    home.chmod(0o755)  # a scan of root's gives up root's power over other people's files
     data = home / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": home, "check": True}
     words = ["-A", "trust", "-U", "walkdown", "-E", "UTF8", "--locale=C", "--no-sync"]

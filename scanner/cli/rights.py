@@ -30,7 +30,9 @@ def check_files(*, read: Iterable[Path], write: Iterable[Path]) -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         return  # whoever is not root is told by whatever opens the file
     wanted = [(path, os.R_OK) for path in read if path.exists()]
-    wanted += [(_nearest(path), os.W_OK | os.X_OK) for path in write]
+    # What is no folder is told by the scan itself.
+    folders = [folder for path in write if (folder := _nearest(path)).is_dir()]
+    wanted += [(folder, os.W_OK | os.X_OK) for folder in folders]
     refused = _refused(wanted)
     if refused is None:
         return

@@ -173,13 +173,6 @@ def _refuse_a_taken_place(order: ScanOrder, place: str | Path) -> None:
             f"{place} already holds a run\n"
             "  hint: go on with it (--resume), or choose another folder (--out)"
         )
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
-            "  hint: choose another --out"
-        ) from error
 
 
 def _refuse_what_cannot_work(which: site.Site, plan: Plan, environment: Mapping[str, str]) -> None:
@@ -205,6 +198,13 @@ def _open_run(
     """A new run, or the one to go on with."""
     exists = isinstance(place, Path) and place.exists()
     if not order.resume:
+        try:
+            order.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{order.out}: no folder for a run can be made there ({error.strerror})\n"
+                "  hint: choose another --out"
+            ) from error
         return RunStore.create(place, run=_meta(which, plan, signer), now=utc_now())
     if isinstance(place, Path) and not exists:
         raise UsageError(f"{place}: there is no run to resume\n  hint: leave --resume out")

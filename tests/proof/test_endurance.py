@@ -44,7 +44,7 @@ def test_two_megabytes_an_hour_break_it() -> None:
 
 
 def test_in_a_run_too_short_for_a_slope_great_growth_breaks_it() -> None:
-    assert judge(samples(8, 0.02, rss=lambda scan: 120 + 3.0 * scan)).bad == 1
+    assert judge(samples(8, 0.02, rss=lambda scan: 120 + 9.0 * scan)).bad == 1
     assert judge(samples(8, 0.02, rss=lambda scan: 120 + 0.5 * scan)).bad == 0
 
 
