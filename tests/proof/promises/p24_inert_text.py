@@ -109,23 +109,32 @@ def twin_of(text: str) -> str:
     return harmless(text[:-5]) + text[-5:]
 
 
-def kept_apart(text: str) -> str:
+def keeping_apart() -> Callable[[str], str]:
     """
-    For a page of a scan: what our own words and plain names are made of stays, so that different
-    texts stay different; the rest becomes harmless, as long as it is when it is made visible.
+    For a page of a scan: what our own words and plain names are made of stays, the rest becomes
+    letters, as long as it is when it is made visible; different texts stay different.
     """
-    return "".join(
-        c
-        if re.fullmatch(r"[A-Za-z0-9 .,:;_/#()-]", c)
-        else chr(ord("a") + ord(c) % 26) * len(visible(c))
-        for c in text
-    )
+    taken: dict[str, str] = {}
+
+    def kept(text: str) -> str:
+        for turn in range(26):
+            made = "".join(
+                c
+                if re.fullmatch(r"[A-Za-z0-9 .,:;_/#()-]", c)
+                else chr(ord("a") + (ord(c) + turn) % 26) * len(visible(c))
+                for c in text
+            )
+            if taken.setdefault(made, text) == text:
+                return made
+        raise ValueError(f"no harmless twin of its own for {text!r}")
+
+    return kept
 
 
 def in_a_browser(work: Work, count: Count, run: Path, scanned: Mapping[str, bytes]) -> None:
     """Pages with hostile and with harmless text must have the same elements and attributes."""
     assessment = assess.from_json((run / "assessment.json").read_bytes())
-    twins = {"run-report": html.render(poisoned(assessment, kept_apart))}
+    twins = {"run-report": html.render(poisoned(assessment, keeping_apart()))}
     with consumers.listening() as listener:
         texts = [
             marked(local(text[:LONGEST], listener.port), number)
@@ -498,7 +507,8 @@ def site_files(count: Count) -> None:
 def measure(work: Work) -> Measured:
     count = Count()
     fields = set(forms.text_fields())
-    filled = {name for name, _ in forms.texts_in(forms.assessment(PAYLOADS, head="x"))}
+    pairs = set(forms.texts_in(forms.assessment(PAYLOADS, head="x")))
+    filled = {name for name, _ in pairs}
     count.faults += [f"{name} is never filled" for name in sorted(fields - filled)]
     site_files(count)
     work.say("site files made")
@@ -519,7 +529,7 @@ def measure(work: Work) -> Measured:
             f"{len(count.faults)} active; {texts} payloads in {len(fields)} text fields, "
             f"{count.shown} documents and screens opened"
         ),
-        cases=texts * len(fields),
+        cases=len(pairs),
         bad=len(count.faults),
         faults=tuple(count.faults[:20]),
     )
