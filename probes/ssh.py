@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
 
+from scanner.attempt import CountedAttempt, counted
 from scanner.clients.ssh import AuthAnswer, ServerKey, SshConnection
 from scanner.errors import BadReply, Closed, Reset, Silent, WireError
 from scanner.facts import (
@@ -348,50 +349,46 @@ def host_key_fact(key: ServerKey) -> SshHostKey:
 # --- login -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tried:
-    """`accepted` None: the server did not say."""
-
-    accepted: bool | None = None
-    lockout_sign: str | None = None
-    withheld: str | None = None
-
-
 async def run_login(session: Session) -> tuple[Fact, ...]:
     """Baseline, one product-matched default credential, and its control if it was accepted."""
     credential = next((c for c in session.default_credentials if c.protocol == "ssh"), None)
     if credential is None:
         return ()
     service = f"ssh/{session.target.port}"
-    base = CredentialAttempt(
+    fact = CredentialAttempt(
         service=service,
         credential=credential.id,
         account=credential.user,
         product=credential.product,
     )
-    fact: CredentialAttempt | None = None
+    baseline: SshAuthMethods | None = None
+    attempt: CountedAttempt | None = None
     try:
-        async with _connected(session) as connection:
+        async with (
+            counted(session, service, credential.user) as attempt,
+            _connected(session) as connection,
+        ):
             await session.blocking(connection.handshake, deadline_s=20.0)
             baseline = await _methods(session, connection)
             if baseline.accepts_none:
-                return (replace(base, open_without_login=True, withheld="open_without_login"),)
+                return (replace(fact, open_without_login=True, withheld="open_without_login"),)
             if not {"password", "keyboard-interactive"} & set(baseline.methods):
                 return ()
-            tried = await _try(
-                session, connection, service, credential.user, credential.secret, baseline.methods
-            )
-            fact = replace(
-                base,
-                open_without_login=False,
-                accepted=tried.accepted,
-                lockout_sign=tried.lockout_sign,
-                withheld=tried.withheld,
-            )
+            if not attempt.withheld:
+                user, secret = credential.user, credential.secret
+                await _try(session, connection, attempt, user, secret, baseline.methods)
     except WireError:
-        if fact is None:
-            raise
-    if fact.accepted:
+        if attempt is None or attempt.left is None:
+            raise  # nothing was tried
+    assert baseline is not None  # noqa: S101 - asked before any attempt
+    fact = replace(
+        fact,
+        open_without_login=False,
+        accepted=attempt.accepted,
+        lockout_sign=attempt.lockout_sign,
+        withheld=attempt.withheld,
+    )
+    if attempt.accepted:
         fact = replace(fact, control_accepted=await _control(session, service, baseline.methods))
     return (fact,)
 
@@ -410,45 +407,36 @@ async def _connected(session: Session) -> AsyncIterator[SshConnection]:
 async def _try(
     session: Session,
     connection: SshConnection,
-    service: str,
+    attempt: CountedAttempt,
     user: str,
     secret: Secret,
     methods: tuple[str, ...],
-) -> _Tried:
-    """One attempt, stored before it is made and told how it ended, also when it broke off."""
-    if reason := await session.attempts.begin(service, user):
-        return _Tried(withheld=reason)
-    tried = _Tried()
+) -> None:
     login = partial(connection.auth_password, user, secret, operator=False, methods=methods)
-    try:
-        answer = await session.blocking(login, deadline_s=15.0)
-        tried = _Tried(accepted=answer.accepted, lockout_sign=lockout_sign(answer))
-        await session.record_plaintext(
-            "default credential", f"auth password {user}".encode(), _in_words(answer)
-        )
-    except (Closed, Reset):
-        tried = _Tried(lockout_sign="connection dropped")
-    except Silent:
-        tried = _Tried(lockout_sign="no answer")
-    finally:
-        await session.attempts.ended(
-            service, user, accepted=bool(tried.accepted), lockout_sign=tried.lockout_sign
-        )
-    return tried
+    attempt.left = session.now()
+    answer = await session.blocking(login, deadline_s=15.0)
+    attempt.answered(session.now(), accepted=answer.accepted, lockout_sign=lockout_sign(answer))
+    await session.record_plaintext(
+        "default credential", f"auth password {user}".encode(), _in_words(answer)
+    )
 
 
 async def _control(session: Session, service: str, methods: tuple[str, ...]) -> bool | None:
     """The same with a user that cannot exist; None when it could not be asked or answered."""
     await session.close()
+    attempt: CountedAttempt | None = None
     try:
-        async with _connected(session) as connection:
-            await session.blocking(connection.handshake, deadline_s=20.0)
-            tried = await _try(
-                session, connection, service, CONTROL_USER, Secret(CONTROL_SECRET), methods
-            )
-            return tried.accepted
+        async with counted(session, service, CONTROL_USER) as attempt:
+            if attempt.withheld:
+                return None
+            async with _connected(session) as connection:
+                await session.blocking(connection.handshake, deadline_s=20.0)
+                secret = Secret(CONTROL_SECRET)
+                await _try(session, connection, attempt, CONTROL_USER, secret, methods)
     except WireError:
-        return None
+        if attempt is None:
+            return None
+    return attempt.accepted
 
 
 def lockout_sign(answer: AuthAnswer) -> str | None:

@@ -27,13 +27,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from scanner.attempt import CountedAttempt, counted
 from scanner.clients.cli import CliConnection, Said
 from scanner.clients.ssh import CommandResult, ServerKey, SshConnection
-from scanner.errors import Closed, Reset, Silent, WireError
+from scanner.errors import WireError
 from scanner.facts import Fact, LoginUnavailable, SshHostKey
 from scanner.importers import Hide, ios, linux
 from scanner.model import Tier, Transport
@@ -94,6 +94,10 @@ def _unavailable(reason: str) -> LoginUnavailable:
     return LoginUnavailable(service="ssh", reason=reason)
 
 
+def _withheld(why: str) -> LoginUnavailable:
+    return _unavailable(f"no login was tried: {WITHHELD.get(why, why)}")
+
+
 def _key_fact(key: ServerKey) -> SshHostKey:
     return SshHostKey(
         algorithm=key.algorithm, bits=key.bits, fingerprint_sha256=key.fingerprint_sha256
@@ -127,11 +131,18 @@ async def _read_linux(session: Session, login: Login) -> tuple[Fact, ...]:
     outputs: dict[str, str] = {}
     key: ServerKey | None = None
     try:
-        async with _connected(session) as connection:
-            key = await session.blocking(connection.handshake, deadline_s=20.0)
-            if key.fingerprint_sha256 != login.host_key:
-                return _other_key(key)
-            if reason := await _log_in_once(session, login, connection):
+        async with AsyncExitStack() as open_until_read:
+            async with _counted(session, login) as attempt:
+                connection = await open_until_read.enter_async_context(_connected(session))
+                key = await session.blocking(connection.handshake, deadline_s=20.0)
+                if key.fingerprint_sha256 != login.host_key:
+                    return _other_key(key)
+                if attempt.withheld:
+                    return _key_fact(key), _withheld(attempt.withheld)
+                attempt.left = session.now()
+                reason = await _log_in(session, login, connection)
+                attempt.answered(session.now(), accepted=reason in (None, SECOND_FACTOR))
+            if reason:
                 return _key_fact(key), _unavailable(reason)
             for command in LINUX_COMMANDS:
                 result = await session.blocking(
@@ -159,57 +170,13 @@ async def _connected(session: Session) -> AsyncIterator[SshConnection]:
             await session.blocking(connection.close, deadline_s=5.0)
 
 
-@asynccontextmanager
-async def _counted(session: Session, login: Login) -> AsyncIterator[_Attempt]:
+def _counted(session: Session, login: Login) -> AbstractAsyncContextManager[CountedAttempt]:
     """
-    One attempt in the ledger around a login of the operator: a wrong secret must not lock the
-    operator out. It counts as failed unless the block says else. The secret is marked by its keyed
-    hash, so that a new one is told from the one that was refused.
+    A wrong secret of the operator must not lock the operator out. The secret is marked by its
+    keyed hash, so that a new one is told from the one that was refused.
     """
     secret = fingerprinter(session.fingerprint_key)(login.secret.reveal())
-    service = f"ssh/{session.target.port}#{secret[:12]}"
-    attempt = _Attempt(withheld=await session.attempts.begin(service, login.user))
-    if attempt.withheld:
-        yield attempt
-        return
-    sign: str | None = None
-    try:
-        yield attempt
-    except (Closed, Reset):
-        sign = "connection dropped"
-        raise
-    except Silent:
-        sign = "no answer"
-        raise
-    finally:
-        if attempt.made:
-            await session.attempts.ended(
-                service, login.user, accepted=attempt.accepted, lockout_sign=sign
-            )
-        else:
-            await session.attempts.not_made(service, login.user)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """`withheld`: why it may not be made. `made`: the secret may have left."""
-
-    withheld: str | None
-    made: bool = True
-    accepted: bool = False
-
-    @property
-    def words(self) -> str:
-        return f"no login was tried: {WITHHELD.get(self.withheld or '', self.withheld)}"
-
-
-async def _log_in_once(session: Session, login: Login, connection: SshConnection) -> str | None:
-    async with _counted(session, login) as attempt:
-        if attempt.withheld:
-            return attempt.words
-        reason = await _log_in(session, login, connection)
-        attempt.accepted = reason is None or reason == SECOND_FACTOR
-        return reason
+    return counted(session, f"ssh/{session.target.port}#{secret[:12]}", login.user)
 
 
 async def _log_in(session: Session, login: Login, connection: SshConnection) -> str | None:
@@ -265,33 +232,37 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
     key: ServerKey | None = None
     judge = partial(session.judge_plaintext, "ssh-command")
     try:
-        async with session.duplex() as sock:
-            connection = CliConnection(sock, login, judge=judge)
-            try:
-                async with _counted(session, login) as attempt:
-                    if attempt.withheld:
-                        return (_unavailable(attempt.words),)
-                    try:
-                        opened = await session.blocking(connection.open, deadline_s=45.0)
-                    finally:
-                        attempt.made = connection.trusted
-                    key = opened.key
-                    attempt.accepted = opened.refused is None
-                if opened.refused is not None:
-                    return _refused(login, opened.refused, key)
-                for command in IOS_COMMANDS:
-                    outputs[command] = await session.blocking(
-                        partial(connection.run, command), deadline_s=45.0
-                    )
-                    await _keep_transcript(session, login, connection.said, hide)
-            finally:
-                await session.blocking(connection.close, deadline_s=10.0)
+        async with AsyncExitStack() as open_until_read:
+            async with _counted(session, login) as attempt:
+                if attempt.withheld:
+                    return (_withheld(attempt.withheld),)
+                sock = await open_until_read.enter_async_context(session.duplex())
+                connection = CliConnection(sock, login, judge=judge)
+                open_until_read.push_async_callback(_leave_ios, session, login, connection, hide)
+                began = session.now()
+                try:
+                    opened = await session.blocking(connection.open, deadline_s=45.0)
+                finally:
+                    attempt.left = began if connection.trusted else None
+                key = opened.key
+                attempt.answered(session.now(), accepted=opened.refused is None)
+            if opened.refused is not None:
+                return _refused(login, opened.refused, key)
+            for command in IOS_COMMANDS:
+                outputs[command] = await session.blocking(
+                    partial(connection.run, command), deadline_s=45.0
+                )
                 await _keep_transcript(session, login, connection.said, hide)
     except WireError:
         if not outputs:
             raise
     facts = read_ios(outputs, hide, platform=login.platform)
     return (_key_fact(key), *facts) if key else facts
+
+
+async def _leave_ios(session: Session, login: Login, connection: CliConnection, hide: Hide) -> None:
+    await session.blocking(connection.close, deadline_s=10.0)
+    await _keep_transcript(session, login, connection.said, hide)
 
 
 def _refused(login: Login, reason: str, key: ServerKey | None) -> tuple[Fact, ...]:

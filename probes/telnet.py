@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from scanner.attempt import CountedAttempt, counted
 from scanner.errors import Closed, Reset, Silent, WireError
 from scanner.facts import CredentialAttempt, DeviceIdentity, Fact, TelnetFace
 from scanner.model import Tier, Transport
@@ -310,80 +311,74 @@ async def run(session: Session) -> tuple[Fact, ...]:
 # --- login -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tried:
-    """`accepted` None: the device did not say so that it could be told."""
-
-    accepted: bool | None = None
-    lockout_sign: str | None = None
-    withheld: str | None = None
-
-
 async def run_login(session: Session) -> tuple[Fact, ...]:
     """Baseline, one product-matched default credential, and its control if it was accepted."""
     credential = next((c for c in session.default_credentials if c.protocol == "telnet"), None)
     if credential is None:
         return ()
-    base = CredentialAttempt(
-        service=f"telnet/{session.target.port}",
+    service = f"telnet/{session.target.port}"
+    fact = CredentialAttempt(
+        service=service,
         credential=credential.id,
         account=credential.user,
         product=credential.product,
     )
-    prompt = asks_for(shown((await listen(session)).text))
-    if prompt == "command":
-        return (replace(base, open_without_login=True, withheld="open_without_login"),)
-    if prompt is None:
-        return ()
-    tried = await _try(session, base.service, prompt, credential.user, credential.secret)
+    attempt: CountedAttempt | None = None
+    try:
+        async with counted(session, service, credential.user) as attempt:
+            prompt = asks_for(shown((await listen(session)).text))
+            if prompt == "command":
+                return (replace(fact, open_without_login=True, withheld="open_without_login"),)
+            if prompt is None:
+                return ()
+            if not attempt.withheld:
+                await _try(session, attempt, prompt, credential.user, credential.secret)
+    except WireError:
+        if attempt is None or attempt.left is None:
+            raise  # nothing was tried
     fact = replace(
-        base,
+        fact,
         open_without_login=False,
-        accepted=tried.accepted,
-        lockout_sign=tried.lockout_sign,
-        withheld=tried.withheld,
+        accepted=attempt.accepted,
+        lockout_sign=attempt.lockout_sign,
+        withheld=attempt.withheld,
     )
-    if tried.accepted:
-        fact = replace(fact, control_accepted=await _control(session, base.service))
+    if attempt.accepted:
+        fact = replace(fact, control_accepted=await _control(session, service))
     return (fact,)
 
 
 async def _control(session: Session, service: str) -> bool | None:
     """The same with a user that cannot exist; None when it could not be asked or answered."""
     await session.close()
+    attempt: CountedAttempt | None = None
     try:
-        prompt = asks_for(shown((await listen(session)).text))
-        if prompt == "command":
-            return True  # let in without being asked: certainly no authentication
-        if prompt != "user":
-            return None  # a password alone: a wrong one would count against the real account
-        secret = Secret(CONTROL_SECRET)
-        return (await _try(session, service, prompt, CONTROL_USER, secret)).accepted
+        async with counted(session, service, CONTROL_USER) as attempt:
+            if attempt.withheld:
+                return None
+            prompt = asks_for(shown((await listen(session)).text))
+            if prompt == "command":
+                return True  # let in without being asked: certainly no authentication
+            if prompt != "user":
+                return None  # a password alone: a wrong one would count against the real account
+            await _try(session, attempt, prompt, CONTROL_USER, Secret(CONTROL_SECRET))
     except WireError:
-        return None
+        if attempt is None:
+            return None
+    return attempt.accepted
 
 
-async def _try(session: Session, service: str, prompt: str, user: str, secret: Secret) -> _Tried:
-    """One attempt, stored before it is made and told how it ended, also when it broke off."""
+async def _try(
+    session: Session, attempt: CountedAttempt, prompt: str, user: str, secret: Secret
+) -> None:
     try:
         lines = encode_line(user), encode_line(secret.reveal())
     except ValueError:
-        return _Tried(withheld="policy")  # this credential cannot be typed on a terminal
-    if reason := await session.attempts.begin(service, user):
-        return _Tried(withheld=reason)
-    tried = _Tried()
-    try:
-        answer = await _say(session, prompt, *lines)
-        tried = judged(answer)
-    except (Closed, Reset):
-        tried = _Tried(lockout_sign="connection dropped")
-    except Silent:
-        tried = _Tried(lockout_sign="no answer")
-    finally:
-        await session.attempts.ended(
-            service, user, accepted=bool(tried.accepted), lockout_sign=tried.lockout_sign
-        )
-    return tried
+        attempt.withheld = "policy"  # this credential cannot be typed on a terminal
+        return
+    attempt.left = session.now()
+    accepted, sign = judged(await _say(session, prompt, *lines))
+    attempt.answered(session.now(), accepted=accepted, lockout_sign=sign)
 
 
 async def _say(session: Session, prompt: str, user: bytes, password: bytes) -> str:
@@ -408,18 +403,21 @@ async def _line(session: Session, line: bytes, *, label: str, secret: bool) -> s
     return shown(decode_screen(reply).text)
 
 
-def judged(screen: str) -> _Tried:
-    """What the screen after a login says. Only a command prompt is an accepted login."""
+def judged(screen: str) -> tuple[bool | None, str | None]:
+    """
+    What the screen after a login says: accepted (only a command prompt is; None: it cannot be
+    told) and the words that smell of a lock.
+    """
     lower = screen.lower()
     prompt = asks_for(screen)
     if prompt == "command":
-        return _Tried(accepted=True)
+        return True, None
     for words in LOCKOUT_WORDS:
         if words in lower:
-            return _Tried(accepted=False, lockout_sign=words)
+            return False, words
     if prompt is not None or any(word in lower for word in REFUSAL_WORDS):
-        return _Tried(accepted=False)
-    return _Tried()
+        return False, None
+    return None, None
 
 
 # --- what the engine finds ---------------------------------------------------------------------

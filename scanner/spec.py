@@ -145,9 +145,18 @@ class Attempts(Protocol):
         ...
 
     async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
+        self,
+        service: str,
+        account: str,
+        *,
+        accepted: bool,
+        lockout_sign: str | None = None,
+        took_s: float | None = None,
     ) -> None:
-        """Tell how it went. A lockout sign ends all attempts on this device."""
+        """
+        Tell how it went. A lockout sign ends all attempts on this device. `took_s`: from the
+        secret to the answer, where the attempt began earlier or ends later than that.
+        """
         ...
 
     async def not_made(self, service: str, account: str) -> None:

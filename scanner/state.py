@@ -518,11 +518,18 @@ class AttemptLedger:
         return "ledger"
 
     async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
+        self,
+        service: str,
+        account: str,
+        *,
+        accepted: bool,
+        lockout_sign: str | None = None,
+        took_s: float | None = None,
     ) -> None:
         attempt, began = self._pop(service, account)
         now = self._now()
-        took_s = (now - began).total_seconds()
+        if took_s is None:
+            took_s = (now - began).total_seconds()
         await asyncio.to_thread(
             self._end, attempt, service, accepted, lockout_sign, took_s, max(now, began)
         )

@@ -29,6 +29,7 @@ from scanner.clients.certificate import describe
 from scanner.errors import BadReply, Closed, GuardRefused
 from scanner.facts import HttpFace, TlsFace
 from scanner.spec import DefaultCredential, Probe, Secret
+from tests.probes.ledger import Ledger
 
 Handler = Callable[[bytes], bytes]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -428,19 +429,6 @@ async def test_a_panel_that_speaks_only_tls_1_0_is_found(governed: Any, tmp_path
 # --- login -------------------------------------------------------------------------------------
 
 
-class Ledger:
-    def __init__(self) -> None:
-        self.ends: list[tuple[str, str, bool]] = []
-
-    async def begin(self, service: str, account: str) -> str | None:
-        return None
-
-    async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
-    ) -> None:
-        self.ends.append((service, account, accepted))
-
-
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_default_login_and_its_control_take_a_connection_each(
     governed: Any, tmp_path: Path, scheme: str
@@ -466,10 +454,11 @@ async def test_a_default_login_and_its_control_take_a_connection_each(
         (fact,) = await login.run(session)
 
     assert (fact.accepted, fact.control_accepted) == (True, False)
-    assert ledger.ends == [
-        (f"{scheme}/{port}", "admin", True),
-        (f"{scheme}/{port}", probe.CONTROL_USER, False),
+    assert ledger.begun == [
+        (f"{scheme}/{port}", "admin"),
+        (f"{scheme}/{port}", probe.CONTROL_USER),
     ]
+    assert ledger.ends == [("admin", True, None), (probe.CONTROL_USER, False, None)]
     assert len(heard) == session.device.figures.connections == 3
     for intent in session.evidence_kept.intents:
         assert token not in intent["request"]

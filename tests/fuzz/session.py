@@ -64,8 +64,17 @@ class Ledger:
         return None
 
     async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
+        self,
+        service: str,
+        account: str,
+        *,
+        accepted: bool,
+        lockout_sign: str | None = None,
+        took_s: float | None = None,
     ) -> None:
+        return None
+
+    async def not_made(self, service: str, account: str) -> None:
         return None
 
 

@@ -21,7 +21,7 @@ from scanner.store import RunStore, key_of
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 
 KILLS = 20
-NAMES = ("PLC-11", "PLC-12", "PLC-14", "RIO-16", "HMI-1", "PLC-19")
+NAMES = ("PLC-12", "PLC-14", "HMI-1", "PLC-19")
 """Devices that survive a scanner's sudden death: nobody can promise that for a fragile one."""
 Functions = dict[str, Counter[str]]
 

@@ -22,6 +22,7 @@ from scanner.errors import BadReply, Reset, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, HttpFace, TlsFace
 from scanner.model import DeviceClass
 from scanner.spec import DefaultCredential, Secret, TlsInfo
+from tests.probes.ledger import Ledger
 
 Answer = Callable[[bytes | None], bytes]
 
@@ -321,27 +322,6 @@ def test_a_version_that_our_openssl_lacks_leaves_the_answer_open(
 
 
 # --- login ---------------------------------------------------------------------------------------
-
-
-class Ledger:
-    """Lets `room` attempts through and remembers what began and how it ended."""
-
-    def __init__(self, room: int = 9) -> None:
-        self.room = room
-        self.begun: list[tuple[str, str]] = []
-        self.ends: list[tuple[str, bool, str | None]] = []
-
-    async def begin(self, service: str, account: str) -> str | None:
-        if len(self.begun) >= self.room:
-            return "ledger"
-        self.begun.append((service, account))
-        return None
-
-    async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
-    ) -> None:
-        assert (service, account) in self.begun
-        self.ends.append((account, accepted, lockout_sign))
 
 
 BASIC: Mapping[str, str] = {"scheme": "basic", "path": "/"}

@@ -23,6 +23,7 @@ from scanner.errors import BadReply, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, SnmpAccess
 from scanner.model import DeviceClass
 from scanner.spec import DefaultCredential, Secret
+from tests.probes.ledger import Ledger
 
 V1, V2C = 0, 1
 MODULES = {V1: api.PROTOCOL_MODULES[0], V2C: api.PROTOCOL_MODULES[1]}
@@ -390,23 +391,6 @@ def test_a_maker_without_a_known_form_is_read_behind_its_own_name(
 # --- login ---------------------------------------------------------------------------------------
 
 
-class Ledger:
-    """Lets `room` attempts through and remembers how they ended."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.ends: list[tuple[str, str, bool]] = []
-
-    async def begin(self, service: str, account: str) -> str | None:
-        self.room -= 1
-        return None if self.room >= 0 else "ledger"
-
-    async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
-    ) -> None:
-        self.ends.append((service, account, accepted))
-
-
 PRIVATE = DefaultCredential(
     id="siemens-scalance-snmp", vendor="Siemens", product="SCALANCE", protocol="snmp", user="",
     secret=Secret("private"),
@@ -454,7 +438,7 @@ def test_a_refused_community_has_no_control(replay: Any) -> None:
 
     assert (fact.accepted, fact.control_accepted) == (False, None)
     assert len(agent.asked) == 1
-    assert [end[2] for end in ledger.ends] == [False]
+    assert [end[1] for end in ledger.ends] == [False]
 
 
 def test_without_room_in_the_ledger_no_community_is_sent(replay: Any) -> None:

@@ -29,6 +29,7 @@ from probes.telnet import (
 from scanner.errors import Closed, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, TelnetFace
 from scanner.spec import DefaultCredential, Secret
+from tests.probes.ledger import Ledger
 
 DEFAULT = DefaultCredential(
     id="moxa-eds-admin",
@@ -51,27 +52,6 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-class Ledger:
-    """Attempts that are allowed until `room` is used up."""
-
-    def __init__(self, room: int = 9) -> None:
-        self.room = room
-        self.begun: list[tuple[str, str]] = []
-        self.ends: list[tuple[str, bool, str | None]] = []
-
-    async def begin(self, service: str, account: str) -> str | None:
-        if self.room == 0:
-            return "ledger"
-        self.room -= 1
-        self.begun.append((service, account))
-        return None
-
-    async def ended(
-        self, service: str, account: str, *, accepted: bool, lockout_sign: str | None = None
-    ) -> None:
-        self.ends.append((account, accepted, lockout_sign))
 
 
 # --- codec -------------------------------------------------------------------------------------
@@ -387,6 +367,6 @@ async def test_a_secret_that_cannot_be_typed_is_not_tried(replay: Any) -> None:
 
 
 def test_only_a_command_prompt_is_an_accepted_login() -> None:
-    assert judged("\nsw1#").accepted is True
-    assert judged("\nMain menu\n1. Status\n2. Quit\nChoice: ").accepted is None
-    assert judged("\n% Bad password").accepted is False
+    assert judged("\nsw1#") == (True, None)
+    assert judged("\nMain menu\n1. Status\n2. Quit\nChoice: ") == (None, None)
+    assert judged("\n% Bad password") == (False, None)

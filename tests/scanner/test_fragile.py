@@ -53,11 +53,13 @@ def test_every_entry_has_a_source_and_takes_something_away(entry: Entry) -> None
         assert entry in fragile.matching((entry.example,))
 
 
-@pytest.mark.parametrize("entry", fragile.load(), ids=lambda entry: entry.id)
+@pytest.mark.parametrize(
+    "entry",
+    [entry for entry in fragile.load() if entry.vendor is not None and entry.example is not None],
+    ids=lambda entry: entry.id,
+)
 def test_another_maker_s_device_does_not_match(entry: Entry) -> None:
-    if entry.example is None or entry.vendor is None:
-        pytest.skip("an entry by OUI, or for every vendor")
-
+    assert entry.example is not None
     assert not entry.fits((replace(entry.example, vendor="Somebody Else"),))
 
 
