@@ -27,6 +27,11 @@ from scanner.model import Target, Transport
 T = TypeVar("T")
 
 USER_TIMEOUT_MS = 2000
+ESTABLISHED_USER_TIMEOUT_MS = 1500
+"""
+Once there is a connection, so that also the kernel's last retransmission of a process that was
+killed leaves within 2 s: it may send one when the time is just about to end.
+"""
 RECEIVE_WINDOW = 8 * 1024
 DRAIN_S = 1.5
 KNOWN_DRAIN_S = 1.0
@@ -70,7 +75,7 @@ def _translate(error: OSError, what: str) -> WireError:
     if error.errno in _UNREACHABLE:
         return Unreachable(f"{what}: {error.strerror}")
     if error.errno == errno.ETIMEDOUT:
-        return Silent(f"{what}: no acknowledgement within {USER_TIMEOUT_MS / 1000:g} s")
+        return Silent(f"{what}: no acknowledgement in time")
     return Closed(f"{what}: {error.strerror or type(error).__name__}")
 
 
@@ -237,6 +242,10 @@ class Wire:
             self._loop.remove_writer(self._socket)
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._translated(error, what)
+        if self._stream and _TCP_USER_TIMEOUT is not None:
+            self._socket.setsockopt(
+                socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, ESTABLISHED_USER_TIMEOUT_MS
+            )
 
     def _translated(self, error: int, what: str) -> None:
         if error not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):

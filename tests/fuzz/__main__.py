@@ -9,6 +9,7 @@ than a second of processor time, or a value was beyond its cap. Recordings: WALK
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -23,8 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SLOWEST_FIRST = ("http", "sshconfig", "ios", "linux", "certificate", "snmp", "telnet")
 
 
-def measure(captures: Path, state: Path, seed: int, count: int, chunk: int, name: str) -> Tally:
+def measure(
+    captures: Path, state: Path, seed: int, count: int, chunk: int, longest_s: float, name: str
+) -> Tally:
     """One family, in this process; parts done are kept in `state`."""
+    end = time.monotonic() + longest_s
     campaign.ready()
     family = campaign.families(captures)[name]
     said = 0.0
@@ -36,13 +40,24 @@ def measure(captures: Path, state: Path, seed: int, count: int, chunk: int, name
             print(f"  {name}: {words}", flush=True)
 
     log = state / f"{name}-{seed}.jsonl"
-    return in_chunks(log, count, chunk, partial(campaign.run, family, seed), say)
+    part = partial(campaign.run, family, seed)
+    return in_chunks(log, count, chunk, part, say, lambda: time.monotonic() > end)
 
 
 def measure_all(
-    captures: Path, state: Path, *, seed: int, count: int, only: str = "", processes: int = 2
+    captures: Path,
+    state: Path,
+    *,
+    seed: int,
+    count: int,
+    only: str = "",
+    processes: int = 2,
+    longest_s: float = math.inf,
 ) -> dict[str, Tally]:
-    """Tallies by family. Raises SystemExit when a decoder or probe has no seeds."""
+    """
+    Tallies by family; with `longest_s`, fewer cases than `count` where the time is over. Raises
+    SystemExit when a decoder or probe has no seeds.
+    """
     names = [*campaign.families(captures)]
     if only and only not in names:
         raise SystemExit(f"no family {only!r}: there are {', '.join(names)}")
@@ -50,7 +65,8 @@ def measure_all(
     chosen.sort(key=lambda n: SLOWEST_FIRST.index(n) if n in SLOWEST_FIRST else 99)
     state.mkdir(parents=True, exist_ok=True)
     chunk = min(campaign.CHUNK, max(count // 4, 1))
-    work = partial(measure, captures, state, seed, count, chunk)
+    each_s = longest_s * max(processes, 1) / len(chosen)
+    work = partial(measure, captures, state, seed, count, chunk, each_s)
     if not processes:
         return {name: work(name) for name in chosen}
     with ProcessPoolExecutor(processes) as pool:

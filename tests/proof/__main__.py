@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
+import subprocess
 import sys
 import time
 import traceback
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 from tests.proof.promise import Measured, Promise, Setting, Unable, Work
 
@@ -41,8 +46,10 @@ def promises() -> tuple[Promise, ...]:
 
 def measure(promise: Promise, setting: Setting) -> Measured:
     """The result, also when the proof itself breaks: then the promise has failed."""
+    work = Work(promise=promise, setting=setting)
     try:
-        return promise.measure(Work(promise=promise, setting=setting))
+        found = promise.measure(work)
+        return replace(found, note="; ".join(filter(None, (*work.unreached, found.note))))
     except Unable as missing:
         return Measured(passed=False, value="not measured", cases=0, note=str(missing))
     except Exception as bug:
@@ -51,16 +58,70 @@ def measure(promise: Promise, setting: Setting) -> Measured:
         return Measured(passed=False, value="not measured", cases=0, note=what)
 
 
-def line(number: int, title: str, target: str, measured: Measured) -> str:
-    verdict = "pass" if measured.passed else "FAIL"
-    words = [f"{number:>2}  {verdict}  {title}", f"          target    {target}"]
-    words.append(f"          measured  {measured.value}")
-    if measured.bound:
-        words.append(f"          bound     {measured.bound}")
-    if measured.note:
-        words.append(f"          note      {measured.note}")
-    words += [f"          broken    {fault}" for fault in measured.faults]
+Row = dict[str, Any]
+
+
+def measured(promise: Promise, setting: Setting) -> Row:
+    """The promise's row of the table, which is also printed."""
+    started = time.monotonic()
+    found = measure(promise, setting)
+    setting.say(f"promise {promise.number}: {time.monotonic() - started:.0f} s")
+    row = {
+        "number": promise.number, "title": promise.title, "target": promise.target, **asdict(found),
+        "bound": found.bound,
+    }  # fmt: skip
+    print(line(row), flush=True)
+    return row
+
+
+def missing(number: int) -> Row:
+    none = Measured(passed=False, value="not measured", cases=0, note="no proof yet")
+    return {"number": number, "title": "(no proof)", "target": "", **asdict(none), "bound": ""}
+
+
+def line(row: Row) -> str:
+    verdict = "pass" if row["passed"] else "FAIL"
+    words = [f"{row['number']:>2}  {verdict}  {row['title']}"]
+    for name, value in (
+        ("target", row["target"]), ("measured", row["value"]), ("bound", row["bound"]),
+        ("note", row["note"]), *(("broken", fault) for fault in row["faults"]),
+    ):  # fmt: skip
+        if value or name in ("target", "measured"):
+            words.append(f"          {name:<9} {value}")
     return "\n".join(words)
+
+
+@contextmanager
+def aside(numbers: Sequence[int], state: Path) -> Iterator[Callable[[], list[Row]]]:
+    """
+    These promises measured by a process beside this one, at lowest priority, while the block
+    runs. Yields a function that waits for their rows.
+    """
+    if not numbers:
+        yield list
+        return
+    told, said = state / "aside.json", state / "aside.txt"
+    told.unlink(missing_ok=True)
+    words = sys.argv[1:]
+    command = [
+        "nice", "-n", "19", sys.executable, "-m", "tests.proof", *words,
+        "--state", str(state), "--only", ",".join(map(str, numbers)), "--aside", str(told),
+    ]  # fmt: skip
+    with said.open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def rows() -> list[Row]:
+        code = process.wait()
+        if code or not told.exists():
+            raise SystemExit(f"the promises measured aside ended with {code}: {said}")
+        return list(json.loads(told.read_text(encoding="utf-8")))
+
+    try:
+        yield rows
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def arguments() -> argparse.Namespace:
@@ -68,8 +129,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the numbers of the contract (hours)")
     parser.add_argument("--only", default="", help="numbers of promises, such as 1-5,15")
     parser.add_argument("--state", type=Path, help="where parts done are kept; give it to resume")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf,
+        help="per promise; fewer cases are then shown, with their bound",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="for everything drawn at random")
     parser.add_argument("--walkdown", help="another scanner: a Python file instead of the product")
+    parser.add_argument("--aside", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -95,24 +161,24 @@ def main() -> int:
     setting = Setting(
         size=size, seed=given.seed, state=state, walkdown=walkdown, captures=captures,
         say=lambda words: print(f"[{time.monotonic() - began:6.0f} s] {words}", flush=True),
+        longest_s=given.minutes * 60,
     )  # fmt: skip
-    wanted = chosen(given.only)
-    known = {promise.number: promise for promise in promises()}
-    rows, failed = [], []
-    for number in sorted(wanted):
-        promise = known.get(number)
-        if promise is None:
-            measured = Measured(passed=False, value="not measured", cases=0, note="no proof yet")
-            title, target = "(no proof)", ""
-        else:
-            started = time.monotonic()
-            measured = measure(promise, setting)
-            setting.say(f"promise {number}: {time.monotonic() - started:.0f} s")
-            title, target = promise.title, promise.target
-        rows.append({"number": number, "title": title, "target": target, **asdict(measured)})
-        print(line(number, title, target, measured), flush=True)
-        if not measured.passed and number in MUST_HOLD:
-            failed.append(number)
+    wanted = [one for one in promises() if one.number in chosen(given.only)]
+    beside = [] if given.aside is not None else [one.number for one in wanted if one.aside]
+    if len(beside) == len(wanted):
+        beside = []  # nothing to be measured beside
+    with aside(beside, state) as others_told:
+        rows = [measured(one, setting) for one in wanted if one.number not in beside]
+        rows += others_told()
+    if given.aside is not None:
+        given.aside.write_text(json.dumps(rows), encoding="utf-8")
+        return 0
+    rows.sort(key=lambda row: int(row["number"]))
+    found = {row["number"] for row in rows}
+    rows += [missing(number) for number in sorted(chosen(given.only) - found)]
+    if beside:
+        print("\n" + "\n".join(line(row) for row in rows), flush=True)
+    failed = [r["number"] for r in rows if not r["passed"] and r["number"] in MUST_HOLD]
     minutes = (time.monotonic() - began) / 60
     result = {"size": size, "seed": given.seed, "minutes": round(minutes, 1), "promises": rows}
     (state / "proof.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -9,6 +9,8 @@ a missing tool or privilege raises `Unable`, and the promise has failed.
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,13 +88,17 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """`target` as safety.md words it; `counts` is how many cases each size tries."""
+    """
+    `target` as safety.md words it; `counts` is how many cases each size tries. `aside`: nothing of
+    it depends on how busy the machine is, so it is measured beside others, at lowest priority.
+    """
 
     number: int
     title: str
     target: str
     counts: Mapping[Size, int]
     measure: Callable[[Work], Measured]
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,8 @@ class Setting:
     """
     What all promises of one run of the proof share. `walkdown` is the command of the scanner under
     test (an unsafe one in the negative test), `captures` the folder of recorded replies.
+    `longest_s`: after so long no further part of a promise is begun; fewer cases are then shown,
+    with their bound.
     """
 
     size: Size
@@ -108,6 +116,7 @@ class Setting:
     walkdown: tuple[str, ...]
     captures: Path
     say: Callable[[str], None]
+    longest_s: float = math.inf
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,14 +125,27 @@ class Work:
 
     promise: Promise
     setting: Setting
+    began: float = field(default_factory=time.monotonic)
+    unreached: list[str] = field(default_factory=list)
+    """What was ended by `longest_s`, in words for the table's note."""
 
     @property
     def count(self) -> int:
         return self.promise.counts[self.setting.size]
 
     @property
+    def least(self) -> int:
+        """Fewer cases say nothing; between these and `count`, the bound tells how much they say."""
+        return min(self.promise.counts["ci"], self.count)
+
+    @property
     def size(self) -> Size:
         return self.setting.size
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is over: then what is there is shown."""
+        return time.monotonic() - self.began > self.setting.longest_s
 
     @property
     def folder(self) -> Path:
@@ -142,7 +164,15 @@ class Work:
         `part(first, n)` for all cases, `chunk` at a time. A part that is done is on disk and is
         not done again when the proof is resumed.
         """
-        return in_chunks(self.folder / f"{name}.jsonl", self.count, chunk, part, self.say)
+        log = self.folder / f"{name}.jsonl"
+        whole = in_chunks(log, self.count, chunk, part, self.say, lambda: self.is_over)
+        self.reached(whole.cases)
+        return whole
+
+    def reached(self, cases: int) -> None:
+        """Have it told in the table when these are fewer than the size asks for."""
+        if cases < self.count:
+            self.unreached.append(f"{cases:,} of {self.count:,}: the time given was over")
 
     def shared(self, name: str, make: Callable[[Path], None]) -> Path:
         """A folder that several promises need, made by whoever asks first."""
@@ -162,8 +192,9 @@ def in_chunks(
     chunk: int,
     part: Callable[[int, int], Tally],
     say: Callable[[str], None],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Tally:
-    """As Work.in_chunks, with the log named."""
+    """As Work.in_chunks, with the log named. At least one new part is done, if there is one."""
     done: dict[tuple[int, int], Tally] = {}
     if log.exists():
         for line in log.read_text(encoding="utf-8").splitlines():
@@ -173,9 +204,13 @@ def in_chunks(
             except (ValueError, KeyError, TypeError):
                 continue  # cut off in the middle of a line: that part is done again
     whole = Tally()
+    begun = False
     for first in range(0, total, chunk):
         n = min(chunk, total - first)
         if (first, n) not in done:
+            if begun and is_over():
+                break
+            begun = True
             tally = part(first, n)
             entry = {"first": first, "n": n, "tally": tally.as_dict()}
             with log.open("a", encoding="utf-8") as file:

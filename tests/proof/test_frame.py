@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ def setting(tmp_path: Path) -> Setting:
     )  # fmt: skip
 
 
-def promise(number: int = 1, measure: object = None, cases: int = 10) -> Promise:
+def promise(number: int = 1, measure: object = None, ci: int = 10, full: int = 10) -> Promise:
     return Promise(
-        number=number, title="t", target="0", counts={"ci": cases, "full": cases},
+        number=number, title="t", target="0", counts={"ci": ci, "full": full},
         measure=measure,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -73,7 +74,31 @@ def test_what_is_missing_fails_and_is_never_skipped(tmp_path: Path) -> None:
         measured = proof.measure(promise(measure=measure), setting(tmp_path))
         assert not measured.passed
         assert words in measured.note
-        assert "FAIL" in proof.line(1, "t", "0", measured)
+        assert "FAIL" in proof.line(proof.measured(promise(measure=measure), setting(tmp_path)))
+
+
+def test_a_promise_whose_time_is_over_tells_how_far_it_came(tmp_path: Path) -> None:
+    def part(first: int, n: int) -> Tally:
+        return Tally(cases=n)
+
+    def measure(work: Work) -> Measured:
+        done = work.in_chunks(3, part)
+        return Measured(passed=done.cases >= work.least, value="", cases=done.cases, note="and so")
+
+    one = promise(measure=measure, ci=2, full=9)
+    brief = replace(setting(tmp_path), size="full", longest_s=0.0)
+    row = proof.measured(one, brief)
+    assert (row["cases"], row["note"]) == (3, "3 of 9: the time given was over; and so")
+    assert row["passed"]
+    assert proof.measured(one, brief)["cases"] == 6, "the next sitting goes on"
+
+
+def test_what_no_load_can_spoil_is_measured_beside_the_rest(tmp_path: Path) -> None:
+    with proof.aside((), tmp_path) as told:
+        assert told() == []
+    beside = {one.number for one in proof.promises() if one.aside}
+    assert beside >= {19, 22, 24, 28}
+    assert not beside & {*range(1, 13), 15, 16, 18, 21}, "these measure time"
 
 
 def test_the_bound_is_told_only_where_nothing_bad_was_seen() -> None:

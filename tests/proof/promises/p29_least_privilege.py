@@ -303,4 +303,5 @@ PROMISE = Promise(
     "the web interface none succeeds",
     counts={"ci": 1, "full": len(COMMANDS)},
     measure=measure,
+    aside=True,
 )

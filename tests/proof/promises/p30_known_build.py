@@ -371,4 +371,5 @@ PROMISE = Promise(
     "probe set signed and versioned in each report",
     counts={"ci": 40, "full": 600},
     measure=measure,
+    aside=True,
 )
