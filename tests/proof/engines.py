@@ -2,10 +2,11 @@
 Many runs of the product's engine in one process, without a run's database: for promises that are
 about the wire and not about what is kept.
 
-`python -m tests.proof.engines` reads one JSON list per line, of {"site", "only"}; it plans each
-site as the product does, and carries all these plans out side by side, each through a governor of
-its own and through the product's door and probes, with profile `lab` (given as an argument: as an
-option the product has it on loopback alone). It answers with a list of {"outcomes"} or {"refused":
+`python -m tests.proof.engines` reads one JSON list per line, of {"site", "only", "paced"}; it plans
+each site as the product does, and carries all these plans out side by side, each through a governor
+of its own and through the product's door and probes: with the profiles of the site file where
+`paced` is true, else with profile `lab` (given as an argument: as an option the product has it on
+loopback alone). It answers with a list of {"outcomes"} or {"refused":
 why}.
 """
 
@@ -83,10 +84,11 @@ def lend(device: DevicePlan, question: PlannedQuestion, known: tuple[Fact, ...])
 async def run(order: dict[str, Any], executor: ThreadPoolExecutor) -> dict[str, Any]:
     which = scanning.load_site(Path(order["site"]), now=datetime.now(UTC))
     plan = scanning.make_plan(which, only=tuple(order.get("only", ())))
-    plan = replace(
-        plan,
-        devices=tuple(replace(one, profile=LAB, zone_cap=None) for one in plan.devices),
-    )
+    if not order.get("paced"):
+        plan = replace(
+            plan,
+            devices=tuple(replace(one, profile=LAB, zone_cap=None) for one in plan.devices),
+        )
     clock = Clock(monotonic=time.monotonic, wall=lambda: datetime.now(UTC), sleep=asyncio.sleep)
     governor = Governor(
         clock, lambda zone, now: windows.permission(which, zone, now), which.in_scope
@@ -136,10 +138,12 @@ class Engines:
             raise RuntimeError(f"the engines ended with {self._process.wait()}")
         return json.loads(line)
 
-    def run(self, sites: Sequence[tuple[Path, Sequence[str]]]) -> list[dict[str, Any]]:
+    def run(
+        self, sites: Sequence[tuple[Path, Sequence[str]]], *, paced: bool = False
+    ) -> list[dict[str, Any]]:
         """All of them at once: (site file, addresses for `--only`)."""
         assert self._process.stdin is not None
-        orders = [{"site": str(site), "only": list(only)} for site, only in sites]
+        orders = [{"site": str(site), "only": list(only), "paced": paced} for site, only in sites]
         self._process.stdin.write(json.dumps(orders) + "\n")
         self._process.stdin.flush()
         told: list[dict[str, Any]] = self._answer()

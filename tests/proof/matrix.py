@@ -37,8 +37,6 @@ SMALL_SHARE: Final = 0.16
 ROUNDS: Final = {"ci": 1, "full": 2}
 """Two make all variants of all behaviours."""
 CROWD: Final = 50
-CROWDED: Final = ("modbus", "http", "telnet", "snmp_read", "http", "telnet")
-"""The kinds of so many zones at once, where promise 5 needs many packets."""
 NO_DEVICE: Final = "no device"
 FRAGILE_EVERY: Final = 4
 """Every so many devices have profile fragile, as far as they are only identified."""
@@ -101,14 +99,6 @@ def crowd(work: Work) -> Matrix:
     """Fifty devices of one zone at once."""
     result = Matrix()
     place = work.shared("crowd", partial(_crowd, work))
-    result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
-    return result
-
-
-def crowds(work: Work, number: int) -> Matrix:
-    """Crowds in several zones at once; `number` tells one such scan from the next."""
-    result = Matrix()
-    place = work.shared(f"crowds-{number}", partial(_crowds, work))
     result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
     return result
 
@@ -204,22 +194,6 @@ def _crowd(work: Work, folder: Path) -> None:
     # On the link itself, so that addresses are found by ARP; each address by itself, so that
     # those of the scanner and of the device side are not in the scope.
     raw["zones"][0]["networks"] = [f"{device['address']}/32" for device in raw["devices"]]
-    result = _measured(work, raw, folder)
-    result["met"] = result["wanted"] = []
-    _keep(result, folder)
-
-
-def _crowds(work: Work, folder: Path) -> None:
-    several = [proving.crowd(CROWD, network=200 + n, kind=kind) for n, kind in enumerate(CROWDED)]
-    raw: dict[str, Any] = {**several[0], "zones": [], "devices": []}
-    for n, one in enumerate(several):
-        (zone,) = one["zones"]
-        zone.update(id=f"crowd-{n}", name=f"crowd-{n}")
-        zone["networks"] = [f"{device['address']}/32" for device in one["devices"]]
-        for device in one["devices"]:
-            device.update(name=f"{device['name']}-{n}", zone=zone["id"])
-        raw["zones"].append(zone)
-        raw["devices"] += one["devices"]
     result = _measured(work, raw, folder)
     result["met"] = result["wanted"] = []
     _keep(result, folder)

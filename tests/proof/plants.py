@@ -105,7 +105,7 @@ def scan(
     place: Ground, lab: Lab, folder: Path, walkdown: Sequence[str], *, leaving: bool = False
 ) -> Seen:
     """`plan` and `scan`, as a user types them, in the scanner's namespace."""
-    plan = json.loads(place.run("scanner", *walkdown, "plan", str(lab.site), "--json"))
+    plan = planned(place, lab, walkdown)
     run = folder / "run"
     shutil.rmtree(run, ignore_errors=True)
     with place.captured(folder, leaving=leaving) as capture:
@@ -119,6 +119,13 @@ def scan(
         plan=plan, capture=capture, run=run, code=done.returncode,
         said=(done.stdout + done.stderr)[-2000:],
     )  # fmt: skip
+
+
+def planned(place: Ground, lab: Lab, walkdown: Sequence[str]) -> dict[str, Any]:
+    plan: dict[str, Any] = json.loads(
+        place.run("scanner", *walkdown, "plan", str(lab.site), "--json")
+    )
+    return plan
 
 
 def allowed(
