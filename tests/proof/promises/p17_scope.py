@@ -93,5 +93,4 @@ PROMISE = Promise(
     target="0 packets outside scope, 10,000 random scopes and exclusions",
     counts={"ci": 120, "full": 10_000},
     measure=measure,
-    aside=True,
 )
