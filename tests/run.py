@@ -1,8 +1,9 @@
 """
 Sets up an environment of its own and runs everything that must hold: `python3 tests/run.py`.
 
-`--fast` leaves out what starts servers or whole scans; other arguments go to pytest. The proof of
-the safety contract is started by itself: `python3 tests/prove.py`.
+`--fast` leaves out what starts servers or whole scans, and the proof of the safety contract (by
+itself: `python3 tests/prove.py`); other arguments go to pytest. The proof needs root: it makes
+network namespaces.
 """
 
 from __future__ import annotations
@@ -55,6 +56,12 @@ def main(arguments: list[str]) -> None:
     only_fast = ("-m", "not integration and not lab and not root") if fast else ()
     spread = ("-n", "auto", "--dist", "loadfile")
     run(PYTHON, "-m", "pytest", "-q", *spread, *only_fast, *rest)
+    if fast or rest:
+        return
+    if os.environ.get("CI") or os.geteuid() == 0:
+        run(PYTHON, "-m", "tests.proof")
+    else:
+        print("NOT RUN: the proof of the safety contract; it needs root: python3 tests/prove.py")
 
 
 if __name__ == "__main__":
