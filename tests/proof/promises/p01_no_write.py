@@ -27,7 +27,7 @@ def measure(work: Work) -> Measured:
     if matrix.unmet and work.size == "full":
         met += f"; not met: {', '.join(matrix.unmet)}"
     elif matrix.unmet:
-        met += f" (the others: {unmet}; the full size takes all)"
+        met += f" (the others: {unmet.parent.name}/{unmet.name}; the full size takes all)"
     counts = found.counts
     control = controls(work.folder)
     injected = control.writes + control.foreign
