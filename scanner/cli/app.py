@@ -1,5 +1,5 @@
 """The commands. Exit codes: 0 done; 1 usage or site file; 2 gaps at or above --fail-on; 3 halted
-by a safety rule or the window; 4 internal error; 130 after Ctrl-C."""
+by a safety rule or the window, or a promise was broken; 4 internal error; 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -347,6 +347,7 @@ def scan(
     if store is not None:
         again += ["--store", "URL"]  # as it was given; it may hold a password
     _end_of_scan(end, shlex.join(again))
+    _kept_its_promises(assessment)
     _fail_on(assessment, bar)
 
 
@@ -363,6 +364,14 @@ def _end_of_scan(end: object, resume: str) -> None:
         highlight=False,
     )
     raise Ended(INTERRUPTED if end.rule == "stop" else HALTED)
+
+
+def _kept_its_promises(assessment: object) -> None:
+    from scanner.model import Assessment
+
+    assert isinstance(assessment, Assessment)  # noqa: S101 - typed for the lazy import
+    if any(one.with_verdict("fail") for one in assessment.safety.certificates):
+        raise Ended(HALTED)
 
 
 def _severity(text: str | None) -> int | None:
