@@ -32,8 +32,9 @@ WINDOW = timedelta(hours=24)
 MEMORY = timedelta(days=365)
 UNDER_WAY = timedelta(minutes=3)
 """An attempt on another device without an end may still be going on; later it counts as failed."""
-ATTEMPT_S = 15.0
-"""How long an attempt lasts at most; one without an end may have been made that late."""
+ATTEMPT_S = 45.0
+"""How long after its moment on record a secret may leave (a library that opens, trusts and signs in
+in one step); an attempt without an end may have been made that late."""
 TURN_S = 5.0
 """Between two looks at how the first attempt of a site-wide account ended."""
 SUDDEN_TIMES = 5.0

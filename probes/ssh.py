@@ -413,9 +413,9 @@ async def _try(
     methods: tuple[str, ...],
 ) -> None:
     login = partial(connection.auth_password, user, secret, operator=False, methods=methods)
-    attempt.left = session.now()
+    await attempt.leaves()
     answer = await session.blocking(login, deadline_s=15.0)
-    attempt.answered(session.now(), accepted=answer.accepted, lockout_sign=lockout_sign(answer))
+    attempt.answered(accepted=answer.accepted, lockout_sign=lockout_sign(answer))
     await session.record_plaintext(
         "default credential", f"auth password {user}".encode(), _in_words(answer)
     )

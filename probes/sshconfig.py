@@ -34,7 +34,7 @@ from scanner.attempt import CountedAttempt, counted
 from scanner.clients.cli import CliConnection, Said
 from scanner.clients.ssh import CommandResult, ServerKey, SshConnection
 from scanner.errors import WireError
-from scanner.facts import Fact, LoginUnavailable, SshHostKey
+from scanner.facts import Fact, LoginUnavailable, SshAuthMethods, SshHostKey
 from scanner.importers import Hide, ios, linux
 from scanner.model import Tier, Transport
 from scanner.spec import Login, Probe, Question, Session
@@ -139,9 +139,8 @@ async def _read_linux(session: Session, login: Login) -> tuple[Fact, ...]:
                     return _other_key(key)
                 if attempt.withheld:
                     return _key_fact(key), _withheld(attempt.withheld)
-                attempt.left = session.now()
-                reason = await _log_in(session, login, connection)
-                attempt.answered(session.now(), accepted=reason in (None, SECOND_FACTOR))
+                await attempt.leaves()
+                reason = await _log_in(session, login, connection, attempt)
             if reason:
                 return _key_fact(key), _unavailable(reason)
             for command in LINUX_COMMANDS:
@@ -179,31 +178,30 @@ def _counted(session: Session, login: Login) -> AbstractAsyncContextManager[Coun
     return counted(session, f"ssh/{session.target.port}#{secret[:12]}", login.user)
 
 
-async def _log_in(session: Session, login: Login, connection: SshConnection) -> str | None:
+async def _log_in(
+    session: Session, login: Login, connection: SshConnection, attempt: CountedAttempt
+) -> str | None:
     """
-    One login; the reason when it led nowhere. A server that does not take the password method at
-    all has not looked at the password: the same one is then given by keyboard-interactive.
+    One login, the secret once; the reason when it led nowhere. Whether the server takes passwords
+    as such or by keyboard-interactive is known from its own list of methods (probe `ssh`).
     """
-    methods: tuple[str, ...] = ("password",)
-    for _ in range(2):
-        answer = await session.blocking(
-            partial(
-                connection.auth_password, login.user, login.secret, operator=True, methods=methods
-            ),
-            deadline_s=20.0,
-        )
-        said = "accepted" if answer.accepted else "refused"
-        await session.record_plaintext(
-            "login of the operator", f"auth operator {login.user}".encode(), said.encode()
-        )
-        if answer.accepted:
-            return None
-        if answer.partial:
-            return SECOND_FACTOR
-        if "password" in answer.methods or "keyboard-interactive" not in answer.methods:
-            break
-        methods = answer.methods
-    return "the device refused the login"
+    known = [fact.methods for fact in session.known if isinstance(fact, SshAuthMethods)]
+    methods = known[-1] if known else ("password",)
+    answer = await session.blocking(
+        partial(connection.auth_password, login.user, login.secret, operator=True, methods=methods),
+        deadline_s=20.0,
+    )
+    said = "accepted" if answer.accepted else "refused"
+    await session.record_plaintext(
+        "login of the operator", f"auth operator {login.user}".encode(), said.encode()
+    )
+    dropped = "connection dropped" if answer.dropped else None
+    attempt.answered(accepted=answer.accepted or answer.partial, lockout_sign=dropped)
+    if answer.accepted:
+        return None
+    if answer.ended_by_us:
+        return "the device asked for more than the password, or for it again: it was left"
+    return SECOND_FACTOR if answer.partial else "the device refused the login"
 
 
 def usable(result: CommandResult) -> str | None:
@@ -239,13 +237,14 @@ async def _read_ios(session: Session, login: Login) -> tuple[Fact, ...]:
                 sock = await open_until_read.enter_async_context(session.duplex())
                 connection = CliConnection(sock, login, judge=judge)
                 open_until_read.push_async_callback(_leave_ios, session, login, connection, hide)
-                began = session.now()
+                await attempt.leaves()
                 try:
                     opened = await session.blocking(connection.open, deadline_s=45.0)
                 finally:
-                    attempt.left = began if connection.trusted else None
+                    if not connection.trusted:
+                        attempt.left = None
                 key = opened.key
-                attempt.answered(session.now(), accepted=opened.refused is None)
+                attempt.answered(accepted=opened.refused is None)
             if opened.refused is not None:
                 return _refused(login, opened.refused, key)
             for command in IOS_COMMANDS:

@@ -376,9 +376,9 @@ async def _try(
     except ValueError:
         attempt.withheld = "policy"  # this credential cannot be typed on a terminal
         return
-    attempt.left = session.now()
+    await attempt.leaves()
     accepted, sign = judged(await _say(session, prompt, *lines))
-    attempt.answered(session.now(), accepted=accepted, lockout_sign=sign)
+    attempt.answered(accepted=accepted, lockout_sign=sign)
 
 
 async def _say(session: Session, prompt: str, user: bytes, password: bytes) -> str:

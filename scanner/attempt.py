@@ -9,43 +9,49 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.errors import Closed, Reset, Silent
 from scanner.spec import Session
 
 
-@dataclass(slots=True, kw_only=True)
 class CountedAttempt:
     """
-    `withheld`: why it may not be made. `left`: when the secret left; None: it has not.
-    `accepted`: what the device said; None: nothing, or nothing that could be told. `took_s`: from
-    the secret to the answer.
+    `withheld`: why it may not be made. `left`: when the secret left, or was about to; None: it has
+    not. `accepted`: what the device said; None: nothing, or nothing that could be told. `took_s`:
+    from the secret to the answer.
     """
 
-    withheld: str | None
-    left: datetime | None = None
-    accepted: bool | None = None
-    lockout_sign: str | None = None
-    took_s: float | None = None
+    def __init__(self, session: Session, service: str, account: str, withheld: str | None) -> None:
+        self._session = session
+        self._service = service
+        self._account = account
+        self.withheld = withheld
+        self.left: datetime | None = None
+        self.accepted: bool | None = None
+        self.lockout_sign: str | None = None
+        self.took_s: float | None = None
 
-    def answered(
-        self, at: datetime, *, accepted: bool | None, lockout_sign: str | None = None
-    ) -> None:
+    async def leaves(self) -> None:
+        """To be said before the secret is sent: from here the ledger counts the time."""
+        await self._session.attempts.leaves(self._service, self._account)
+        self.left = self._session.now()
+
+    def answered(self, *, accepted: bool | None, lockout_sign: str | None = None) -> None:
         self.accepted, self.lockout_sign = accepted, lockout_sign
         if self.left is not None:
-            self.took_s = max((at - self.left).total_seconds(), 0.0)
+            self.took_s = max((self._session.now() - self.left).total_seconds(), 0.0)
 
 
 @asynccontextmanager
 async def counted(session: Session, service: str, account: str) -> AsyncIterator[CountedAttempt]:
     """
     Around a connection with one attempt on it (safety contract, promise 25). Where the block ends
-    and `left` was never set, nothing secret was sent and the attempt is taken back. It counts as
+    and `leaves` was never said, nothing secret was sent and the attempt is taken back. It counts as
     failed unless it was accepted; a connection that breaks before the answer is a lockout sign.
     """
-    attempt = CountedAttempt(withheld=await session.attempts.begin(service, account))
+    withheld = await session.attempts.begin(service, account)
+    attempt = CountedAttempt(session, service, account, withheld)
     if attempt.withheld:
         yield attempt
         return

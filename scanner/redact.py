@@ -19,7 +19,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
@@ -43,42 +43,61 @@ _TOKENS = (
     rb"(?:token|csrf|xsrf|nonce|session(?:[_-]?id)?|sess(?:id)?|sid|phpsessid|jsessionid|"
     rb"api[_-]?key|access[_-]?key|auth(?:[_-]?key)?|ticket|jwt)"
 )
-_VALUE = rb"""[^\s"'&<>;,\\]{1,400}"""
+_VALUE = rb"""[^\s"'&<>;,\\]"""
+_LINE = rb"[^\r\n]"
 
-_FORMS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
-    (sign, re.compile(pattern, re.IGNORECASE))
-    for sign, pattern in (
-        (b"set-cookie", rb"(?P<keep>\bset-cookie2?[ \t]*:[ \t]*[^=;\r\n]{1,200}=)[^;\r\n]{1,4096}"),
-        (b"cookie", rb"(?P<keep>(?:^|(?<=\n))cookie[ \t]*:[ \t]*)[^\r\n]{1,4096}"),
-        (b"authorization", rb"(?P<keep>\bauthorization[ \t]*:[ \t]*)[^\r\n]{1,4096}"),
-        (
-            b"\nx-",
-            rb"(?P<keep>(?<=\n)x-[\w-]{0,40}(?:token|key|session|auth)[\w-]{0,40}[ \t]*:[ \t]*)"
-            rb"[^\r\n]{1,4096}",
-        ),
-        (b"://", rb"(?P<keep>://[^\s/@:\"'<>]{0,200}:)[^\s/@\"'<>]{1,400}(?=@)"),
-        (b"", rb"(?P<keep>" + _NAMES + rb"[\w.-]{0,20}[\"']?\s{0,4}[=:]\s{0,4}[\"']?)" + _VALUE),
-        (
-            b"",
-            rb"(?P<keep>" + _TOKENS + rb"[\w.-]{0,20}(?:[\"']\s{0,4}:\s{0,4}|\s?=\s?)[\"']?)"
-            + _VALUE,
-        ),
-        (b"<", rb"(?P<keep><[\w:.-]{0,60}" + _NAMES + rb"[\w.-]{0,20}>)[^<]{1,400}"),
-        (
-            b"$",
-            rb"(?P<keep>\$(?:1|2[abxy]?|5|6|7|8|9|y|gy|sha1|md5|pbkdf2[\w-]{0,20}|argon2\w{0,2}"
-            rb"|scrypt|apr1)\$)[^\s:\"'<>]{4,400}",
-        ),
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """
+    `sign` is what stands in a text (in small letters) that may hold such a secret, `whole` its
+    form, `rest` how it goes on where a piece of the text ends inside it.
+    """
+
+    sign: bytes
+    whole: re.Pattern[bytes]
+    rest: re.Pattern[bytes]
+
+
+def _form(sign: bytes, before: bytes, byte: bytes, least: int = 1, after: bytes = b"") -> _Form:
+    """A secret of at least so many of these bytes, behind what is kept. It may be of any length."""
+    many = b"%b{%d,}" % (byte, least)
+    return _Form(
+        sign=sign,
+        whole=re.compile(b"(?P<keep>" + before + b")" + many + after, re.IGNORECASE),
+        rest=re.compile(byte + b"*", re.IGNORECASE),
     )
-)  # fmt: skip
-"""What stands in a text (in small letters) that may hold such a secret, and its form."""
 
-_INPUT = re.compile(rb"<input\b[^<>]{0,1000}", re.IGNORECASE)
+
+_FORMS = (
+    _form(b"set-cookie", rb"\bset-cookie2?[ \t]*:[ \t]*[^=;\r\n]{1,200}=", rb"[^;\r\n]"),
+    _form(b"cookie", rb"(?:^|(?<=\n))cookie[ \t]*:[ \t]*", _LINE),
+    _form(b"authorization", rb"\bauthorization[ \t]*:[ \t]*", _LINE),
+    _form(
+        b"\nx-",
+        rb"(?<=\n)x-[\w-]{0,40}(?:token|key|session|auth)[\w-]{0,40}[ \t]*:[ \t]*",
+        _LINE,
+    ),
+    _form(b"://", rb"://[^\s/@:\"'<>]{0,200}:", rb"[^\s/@\"'<>]", after=rb"(?=@)"),
+    _form(b"", _NAMES + rb"[\w.-]{0,20}[\"']?\s{0,4}[=:]\s{0,4}[\"']?", _VALUE),
+    _form(b"", _TOKENS + rb"[\w.-]{0,20}(?:[\"']\s{0,4}:\s{0,4}|\s?=\s?)[\"']?", _VALUE),
+    _form(b"<", rb"<[\w:.-]{0,60}" + _NAMES + rb"[\w.-]{0,20}>", rb"[^<]"),
+    _form(
+        b"$",
+        rb"\$(?:1|2[abxy]?|5|6|7|8|9|y|gy|sha1|md5|pbkdf2[\w-]{0,20}|argon2\w{0,2}"
+        rb"|scrypt|apr1)\$",
+        rb"[^\s:\"'<>]",
+        least=4,
+    ),
+)
+
+_INPUT = re.compile(rb"<input\b[^<>]*", re.IGNORECASE)
+_IN_TAG = re.compile(rb"[^<>]*")
 _ASKS = re.compile(
     rb"\btype\s{0,4}=\s{0,4}[\"']?password\b|\bname\s{0,4}=\s{0,4}[\"']?[\w.-]{0,40}" + _TOKENS,
     re.IGNORECASE,
 )
-_GIVEN = re.compile(rb"(?P<keep>\bvalue\s{0,4}=\s{0,4}[\"']?)[^\"'>]{1,400}", re.IGNORECASE)
+_GIVEN = re.compile(rb"(?P<keep>\bvalue\s{0,4}=\s{0,4}[\"']?)[^\"'>]+", re.IGNORECASE)
 """A field of a page that is for a password or a token, and what stands in it already."""
 
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
@@ -87,6 +106,14 @@ SLICE, OVERLAP = 16 * 1024, 4 * 1024
 """Looked through in pieces, so that no reply keeps the event loop from its clock."""
 
 Spans = list[tuple[int, int]]
+
+
+def _end(rest: re.Pattern[bytes], data: bytes, end: int, stop: int) -> int:
+    """Where a secret ends that was found up to the end of a piece: it may go on behind it."""
+    if end < stop:
+        return end
+    further = rest.match(data, end)
+    return further.end() if further else end
 
 
 def spellings(secret: str) -> frozenset[bytes]:
@@ -147,23 +174,24 @@ class Redactor:
     def _pieces(self, data: bytes) -> Iterator[Spans]:
         """The places of secrets in one piece of the data after another, which overlap."""
         for first in range(0, len(data), SLICE):
-            start = max(0, first - OVERLAP)
-            yield self._spans(data[start : first + SLICE + OVERLAP], start)
+            start, stop = max(0, first - OVERLAP), min(len(data), first + SLICE + OVERLAP)
+            yield self._spans(data, start, stop)
 
-    def _spans(self, data: bytes, at: int) -> Spans:
+    def _spans(self, data: bytes, start: int, stop: int) -> Spans:
         found = []
         if self._own is not None:
-            found = [(at + match.start(), at + match.end()) for match in self._own.finditer(data)]
-        small = data.lower()
-        for sign, pattern in _FORMS:
-            if sign in small:
-                for match in pattern.finditer(data):
-                    found.append((at + match.end("keep"), at + match.end()))
+            found = [match.span() for match in self._own.finditer(data, start, stop)]
+        small = data[start:stop].lower()
+        for form in _FORMS:
+            if form.sign in small:
+                for match in form.whole.finditer(data, start, stop):
+                    found.append((match.end("keep"), _end(form.rest, data, match.end(), stop)))
         if b"<input" in small:
-            for tag in _INPUT.finditer(data):
-                if _ASKS.search(data, *tag.span()):
-                    for match in _GIVEN.finditer(data, *tag.span()):
-                        found.append((at + match.end("keep"), at + match.end()))
+            for begun in _INPUT.finditer(data, start, stop):
+                tag = begun.start(), _end(_IN_TAG, data, begun.end(), stop)
+                if _ASKS.search(data, *tag):
+                    for match in _GIVEN.finditer(data, *tag):
+                        found.append((match.end("keep"), match.end()))
         return found
 
     def facts(self, value: T) -> T:

@@ -559,7 +559,8 @@ class GovernedSession:
         patience_s = self._patience(deadline_s)
         # Where this port has just left another question unanswered, one datagram is enough.
         once = patience_s < deadline_s and self._target.port in self._device.health.silent_ports
-        resends = datagram and request is not None
+        # A secret is sent once for each attempt that the ledger counts.
+        resends = datagram and request is not None and self.tier is not Tier.LOGIN
         resend_at = started + patience_s / 2 if resends and not once else None
         if resends and once:
             patience_s /= 2

@@ -144,6 +144,13 @@ class Attempts(Protocol):
         """
         ...
 
+    async def leaves(self, service: str, account: str) -> None:
+        """
+        Where `begin` was said long before: the secret leaves now, and the spacing to the next
+        attempt is counted from here.
+        """
+        ...
+
     async def ended(
         self,
         service: str,

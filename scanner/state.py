@@ -24,7 +24,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ColumnElement,
     Connection,
     Float,
     Index,
@@ -34,9 +33,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
-    func,
     insert,
-    or_,
     select,
     text,
     update,
@@ -269,6 +266,12 @@ class SiteState:
                 .where(a.id == attempt)
                 .values(outcome=outcome.value, sign=sign, at=at)
             )
+
+    def date_attempt(self, attempt: int, at: datetime) -> None:
+        """Its secret leaves now, or in a moment."""
+        a = attempts_table.c
+        with self.base.writing() as connection:
+            connection.execute(update(attempts_table).where(a.id == attempt).values(at=at))
 
     def withdraw_attempt(self, attempt: int) -> None:
         """Forget an attempt that was stored and then not made."""
@@ -534,6 +537,12 @@ class AttemptLedger:
             self._end, attempt, service, accepted, lockout_sign, took_s, max(now, began)
         )
 
+    async def leaves(self, service: str, account: str) -> None:
+        attempt, began = self._pop(service, account)
+        now = max(self._now(), began)
+        self._open[service, account] = attempt, now
+        await asyncio.to_thread(self._state.date_attempt, attempt, now)
+
     async def not_made(self, service: str, account: str) -> None:
         attempt, _ = self._pop(service, account)
         await asyncio.to_thread(self._state.withdraw_attempt, attempt)
@@ -634,11 +643,10 @@ def _attempts(
         wanted = wanted.where(a.at >= since)
     if zone is not None:
         wanted = wanted.where(a.zone == zone)
-    if addresses is not None:
-        there: ColumnElement[bool] = a.address.in_(sorted(set(addresses)))
-        if account is not None:
-            there = or_(there, func.lower(a.account) == account.lower())
-        wanted = wanted.where(there)
+    own = None if addresses is None else frozenset(addresses)
+    if own is not None and account is None:
+        wanted = wanted.where(a.address.in_(sorted(own)))
+    same = None if account is None else account.casefold()
     return tuple(
         Attempt(
             zone=row.zone,
@@ -650,6 +658,8 @@ def _attempts(
             sign=row.sign,
         )
         for row in connection.execute(wanted)
+        # Compared here: a database knows small letters of ASCII only, or by its locale.
+        if own is None or row.address in own or row.account.casefold() == same
     )
 
 

@@ -8,10 +8,11 @@ with the reason; it is never a pass.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
@@ -31,7 +32,7 @@ CLOSING_S = 1.6
 """An orderly close waits so long for the device's own end."""
 DRAIN_S = 0.6
 """A device that still talks so long after our goodbye is reset: nothing else would end it."""
-STALE_S = 1.5
+STALE_S = 1.4
 """A device that has not acknowledged for so long counts as dead; the kernel answers with a reset
 what then comes of it."""
 ANSWER_S = 0.1
@@ -97,8 +98,16 @@ class Audited:
 
 
 def audit(audited: Audited) -> Certificate:
-    """The certificate of a run."""
+    """
+    The certificate of a run. A capture that lacks what devices answered to proves nothing: then the
+    rows are those of a run without one.
+    """
     seen = _Seen(audited)
+    if seen.has_packets and (lacking := _lacking(seen)):
+        audited = replace(
+            audited, packets=None, capture=f"{audited.capture}; not used, since it lacks {lacking}"
+        )
+        seen = _Seen(audited)
     rows = []
     for number, title, target, measure in _PROMISES:
         words, kept, basis = measure(seen)
@@ -145,7 +154,8 @@ class Connection:
     fin_sent: float | None = None
     ended_by: str = ""
     """Who was the first to close or reset it: "us" or "device"."""
-    heard: float = 0.0
+    talked_on: bool = False
+    """Whether the device sent bytes after our FIN."""
     due: int = 0
     waits_since: float | None = None
     unacknowledged_s: float = 0.0
@@ -171,13 +181,13 @@ class Connection:
             self.waits_since = self.waits_since or p.at
 
     def _why_reset(self, at: float) -> str:
-        if self.fin_sent is not None and at - self.fin_sent > DRAIN_S:
+        if self.talked_on and self.fin_sent is not None and at - self.fin_sent > DRAIN_S:
             return "that talked on after our goodbye"
         return "that had fallen silent" if self.unacknowledged_s > STALE_S else ""
 
     def came(self, p: Packet) -> None:
         """A packet of the device."""
-        self.heard = p.at
+        self.talked_on = self.talked_on or (self.fin_sent is not None and bool(p.payload))
         self._waited(p.at)
         if p.flags & ACK and (p.acknowledged - self.due) % 2**32 < 2**31:
             self.waits_since = None
@@ -528,17 +538,34 @@ def _endpoint(exchange: Exchange) -> tuple[str, int, str]:
     return exchange.target.address, exchange.target.port, str(exchange.target.transport)
 
 
-def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
-    """
-    Bytes on the wire that no request on record accounts for, by endpoint. One where a request was
-    cut off in mid-flight is left out: what was sent of it is not known.
-    """
+def _on_the_wire(seen: _Seen) -> Counter[tuple[str, int, str]]:
+    """Bytes of ours in the capture, each once, by endpoint."""
     wire: Counter[tuple[str, int, str]] = Counter()
     for one in seen.connections:
         wire[(one.target, one.port, "tcp")] += one.sent
     for p in seen.ours:
         if p.protocol == "udp":
             wire[(p.target, p.target_port, "udp")] += p.payload
+    return wire
+
+
+def _lacking(seen: _Seen) -> str:
+    """What the capture should have and has not, in words: requests that were answered did leave."""
+    wire = _on_the_wire(seen)
+    answered: Counter[tuple[str, int, str]] = Counter()
+    for exchange in seen.all.exchanges:
+        if exchange.reply:
+            answered[_endpoint(exchange)] += exchange.wire_bytes_out
+    short = sum(max(count - wire[place], 0) for place, count in answered.items())
+    return f"{short} of {sum(answered.values())} bytes that were answered" if short else ""
+
+
+def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
+    """
+    Bytes on the wire that no request on record accounts for, by endpoint. One where a request was
+    cut off in mid-flight is left out: what was sent of it is not known.
+    """
+    wire = _on_the_wire(seen)
     for exchange, named in seen.named:
         if named.protocol == "tls":
             wire[_endpoint(exchange)] -= GOODBYE_BYTES
@@ -583,12 +610,15 @@ def _well_formed(seen: _Seen) -> Measured:
 def _clean_goodbye(seen: _Seen) -> Measured:
     if not seen.has_packets:
         return _from_safety(seen, "resets_sent", 0, "resets to one device")
-    left = {seen.device.get(address) for _, address in seen.all.left_alone}
+    left: dict[int | None, float] = {}
+    for (_, address), moment in seen.all.left_alone.items():
+        device, at = seen.device.get(address), moment.timestamp()
+        left[device] = min(at, left.get(device, at))
     resets = [f"{p.target} port {p.target_port}" for p in seen.stray_resets]
     excused: Counter[str] = Counter()
     for one in seen.connections:
-        for _, why in one.resets:
-            if why or one.device in left:
+        for at, why in one.resets:
+            if why or at >= left.get(one.device, math.inf):
                 excused[why or "that were left alone"] += 1
             else:
                 resets.append(f"{one.target} port {one.port}")
@@ -700,9 +730,10 @@ def _silence(seen: _Seen) -> Measured:
     if worst is not None:
         words = f"the last one {worst[0]:.2f} s after {worst[1]}"
     else:
-        first = min(moment.timestamp() for moment, _, _ in moments)
+        moment, why, _ = min(moments, key=lambda one: one[0])
+        first = moment.timestamp()
         left = min((first - at for at, _, _ in sent if at <= first), default=0.0)
-        words = f"nothing after it; the last one {_span(left)} before {moments[0][1]}"
+        words = f"nothing after it; the last one {_span(left)} before {why}"
     return words + _list(bad), not bad, basis
 
 

@@ -279,12 +279,17 @@ def _tls(request: bytes) -> Iterator[Named]:
         yield Named(protocol="tls", service="record", verdict="session")
 
 
+SSH_TRANSPORT = frozenset({5, 20, 21, *range(30, 35)})
+"""Service request, key exchange and the exchange methods' own (RFC 4250 4.1.2, 4253, 4419)."""
+
+
 def _ssh(request: bytes, tier: Tier) -> Iterator[Named]:
     if request.startswith(b"SSH-2.0-") and request.endswith(b"\n"):
         yield Named(protocol="ssh", service="identification", verdict="session")
         return
     if len(request) > 5 and struct.unpack_from("!I", request)[0] == len(request) - 4:
-        yield Named(protocol="ssh", service=f"message {request[5]}", verdict="session")
+        verdict: Verdict = "session" if request[5] in SSH_TRANSPORT else "unknown"
+        yield Named(protocol="ssh", service=f"message {request[5]}", verdict=verdict)
         return
     try:
         text = request.decode("ascii").rstrip("\r\n")
@@ -292,7 +297,7 @@ def _ssh(request: bytes, tier: Tier) -> Iterator[Named]:
         raise _Foreign("no SSH") from None
     if signing := _SIGN_IN.fullmatch(text):
         granted = signing[1] != "password" or tier is Tier.LOGIN
-        verdict: Verdict = "sign-in" if granted else "write"
+        verdict = "sign-in" if granted else "write"
         yield Named(protocol="ssh", service="authentication", verdict=verdict)
         return
     planned = _SERVICE.fullmatch(text)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,13 +59,15 @@ class AuthAnswer:
     """
     The server's answer to one authentication request. `methods` are those that may continue;
     `banner` is the text it sent before (RFC 4252 section 5.4). `partial`: right, but one more
-    factor is wanted. `dropped`: the connection ended with the answer.
+    factor is wanted. `dropped`: the connection ended with the answer. `ended_by_us`: it asked for
+    what is not given, and was left.
     """
 
     accepted: bool
     methods: tuple[str, ...] = ()
     partial: bool = False
     dropped: bool = False
+    ended_by_us: bool = False
     banner: str | None = None
 
 
@@ -110,12 +113,22 @@ class _OneServiceRequest(AuthHandler):
         self._parse_service_accept(accepted)  # type: ignore[attr-defined]  # as above
 
 
+EMPTY_REQUESTS = 3
+PASSWORD_PROMPT = re.compile(
+    r"pass ?word|passcode|passwort|kennwort|mot de passe|contrase|senha|wachtwoord|l(?:ö|oe)senord"
+    r"|adgangskode|has(?:ł|l)o|heslo|parol|пароль|密码|密碼|パスワード|암호",
+    re.IGNORECASE,
+)
+"""What asks for the password, in the languages of usual systems; a code or a token is another."""
+
+
 class SshConnection:
     """Steps in order: handshake, auth_none, auth_password, run, close. Not shared by threads."""
 
     def __init__(self, sock: socket, *, judge: Judge, timeout_s: float = 5.0) -> None:
         self._judge = judge
         self._timeout_s = timeout_s
+        self._ended_by_us = False
         with translated():
             self._transport = paramiko.Transport(sock)
         self._login = _OneServiceRequest(self._transport)
@@ -143,27 +156,36 @@ class SshConnection:
         self, user: str, secret: Secret, *, operator: bool, methods: Sequence[str]
     ) -> AuthAnswer:
         """
-        One login. `methods` is what auth_none told: where the server takes passwords only by
-        keyboard-interactive, its one hidden question is answered with the password; a second
-        question (another factor) is not. `operator` tells the operator's own login from a default
-        credential. Raises WireError.
+        One login; the secret leaves once at most. `methods` is what auth_none told: where the
+        server takes passwords only by keyboard-interactive, one hidden prompt for a password is
+        answered; any other, a second one, or the same asked again, ends the connection. `operator`
+        tells the operator's own login from a default credential. Raises WireError.
         """
         self._judge(b"auth operator" if operator else b"auth password")
         if "password" not in methods and "keyboard-interactive" in methods:
-
-            def respond(
-                title: str, instructions: str, prompts: list[tuple[str, bool]]
-            ) -> list[str]:
-                if not prompts:
-                    return []
-                if len(prompts) > 1 or prompts[0][1]:
-                    raise SSHException("not a password prompt")
-                return [secret.reveal()]
-
-            return self._answer(partial(self._login.auth_interactive, user, respond))
+            return self._answer(partial(self._login.auth_interactive, user, self._once(secret)))
         return self._answer(
             lambda answered: self._login.auth_password(user, secret.reveal(), answered)
         )
+
+    def _once(self, secret: Secret) -> Callable[[str, str, list[tuple[str, bool]]], list[str]]:
+        """Answers the prompts of RFC 4256: a server may ask as often as it likes."""
+        asked = 0
+        given = False
+
+        def respond(title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
+            nonlocal asked, given
+            asked += 1
+            if not prompts and asked <= EMPTY_REQUESTS:
+                return []  # section 3.2: instructions alone are acknowledged
+            hidden = len(prompts) == 1 and not prompts[0][1]
+            if given or not hidden or not PASSWORD_PROMPT.search(prompts[0][0]):
+                self._ended_by_us = True
+                raise SSHException("asked for more than the password, or for it again")
+            given = True
+            return [secret.reveal()]
+
+        return respond
 
     def _answer(self, request: Callable[[Event], None]) -> AuthAnswer:
         with translated():
@@ -178,6 +200,12 @@ class SshConnection:
             except AuthenticationException as error:
                 raise_if_unanswered(error)
                 return self._rejected(())
+            except SSHException:
+                if not self._ended_by_us:
+                    raise
+                return AuthAnswer(
+                    accepted=False, dropped=True, ended_by_us=True, banner=self._login_banner()
+                )
         if more:
             return AuthAnswer(accepted=False, methods=names(more), partial=True)
         return AuthAnswer(accepted=self._transport.is_authenticated(), banner=self._login_banner())

@@ -448,7 +448,7 @@ def test_a_burst_to_a_zone_is_seen_though_no_device_gets_too_much() -> None:
         for packet in range(5):
             when = 20.0 + packet * 0.19 + number * 0.001
             told.record(when, address, 161, "snmp", SNMP_GET, udp=True)
-            told.ours(when, address, 161, 50000, 0, protocol="udp", payload=5)
+            told.ours(when, address, 161, 50000, 0, protocol="udp", payload=len(SNMP_GET))
     more = tuple(limits(address) for address in addresses)
 
     assert failed(told, limits=(*audited(told).limits, *more)) == {4, 5}
@@ -468,7 +468,6 @@ def test_two_addresses_of_one_chassis_are_one_device() -> None:
     chassis = (limits(PLC, addresses=(PLC, S7), budget=120), limits(PANEL), limits(SWITCH))
     told = clean()
     told.ask(20.0, PLC, 502, "modbus", READ_ID)
-    told.record(20.2, PLC, 44818, "enip", b"\x63" + bytes(23))
     told.connection(20.2, S7, 102, [22])
     told.record(20.2, S7, 102, "s7", CONNECT)
 
@@ -503,6 +502,40 @@ def test_a_reset_towards_a_device_that_was_left_alone_is_allowed() -> None:
     told.ours(3.6, S7, 102, 40001, RST)
 
     assert failed(told) == set()
+
+
+def test_a_reset_before_the_device_was_left_alone_is_not() -> None:
+    told = clean()
+    told.ours(2.06, S7, 102, 40001, RST)
+
+    assert 10 in failed(told)
+
+
+def test_a_reset_long_after_our_goodbye_wants_a_device_that_talked_on() -> None:
+    told = clean()
+    told.record(20.0, PANEL, 80, "http", GET)
+    told.connection(20.0, PANEL, 80, [len(GET)])
+    told.ours(22.0, PANEL, 80, 40003, RST)
+
+    assert failed(told) == {10}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_a_capture_that_lacks_what_was_answered_proves_nothing(kept: int) -> None:
+    told = clean()
+    told.packets = told.packets[:kept]
+    made = audit(audited(told))
+
+    assert "not used, since it lacks" in made.capture
+    assert not [row for row in made.with_verdict("pass") if "packets" in row.basis]
+    assert {4, 5, 8} <= {row.promise for row in made.with_verdict("not measured")}
+
+
+def test_the_earliest_end_is_named_where_nothing_came_after() -> None:
+    told = clean()
+    made = audit(audited(told, stops=[(at(200.0), "Ctrl-C")], ends=[(at(100.0), "control")]))
+
+    assert "before the end of the window of zone control" in words(made, 16)
 
 
 def test_a_reset_of_one_that_talks_on_after_our_goodbye_is_allowed_and_said() -> None:

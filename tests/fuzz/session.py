@@ -63,6 +63,9 @@ class Ledger:
     async def begin(self, service: str, account: str) -> str | None:
         return None
 
+    async def leaves(self, service: str, account: str) -> None:
+        return None
+
     async def ended(
         self,
         service: str,

@@ -18,6 +18,9 @@ class Ledger:
         self.begun.append((service, account))
         return None
 
+    async def leaves(self, service: str, account: str) -> None:
+        assert (service, account) in self.begun
+
     async def ended(
         self,
         service: str,

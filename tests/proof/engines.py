@@ -51,6 +51,9 @@ class Journal:
     async def intent(self, **row: object) -> str:
         return str(next(self._numbers))
 
+    async def leaves(self, service: str, account: str) -> None:
+        raise AssertionError("an attempt was made that never began")
+
     async def ended(self, exchange_id: str, **row: object) -> None:
         pass
 

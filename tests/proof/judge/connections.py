@@ -29,15 +29,12 @@ class Connection:
     port: int
     asked_at: float
     first_sequence: int
-    syns: int = 1
     opened_at: float | None = None
     fin_sent_at: float | None = None
     fin_came_at: float | None = None
     reset_sent_at: float | None = None
     reset_came_at: float | None = None
-    first_bytes_at: float | None = None
     last_came_at: float | None = None
-    last_sent_at: float = 0.0
     longest_silence_s: float = 0.0
     """The longest that the device has left a segment of the scanner without any packet."""
     packets_sent: int = 0
@@ -89,7 +86,6 @@ class Connection:
             self._note_silence(packet.at)
             self.reset_sent_at = self.reset_sent_at or packet.at
             return
-        self.last_sent_at = packet.at
         if packet.counts:
             end = packet.sequence + len(packet.payload) + bool(packet.flags & FIN)
             if self._due == 0 or (end - self._due) & 0xFFFFFFFF < HALF:
@@ -106,8 +102,6 @@ class Connection:
                 for start, data, _ in self._segments
             )
             self.resent += known
-            if self.first_bytes_at is None:
-                self.first_bytes_at = packet.at
             self._segments.append((offset, packet.payload, packet.at))
         if packet.flags & FIN:
             self.resent += self.fin_sent_at is not None
@@ -155,7 +149,6 @@ def connections_of(packets: Iterable[Packet], scanner: frozenset[str]) -> list[C
             known = now.get(key)
             if packet.flags & SYN and not packet.flags & 16:
                 if known is not None and known.first_sequence == packet.sequence:
-                    known.syns += 1
                     known.packets_sent += 1
                     known.resent += 1
                     continue

@@ -38,8 +38,8 @@ UNIT_PAUSE_S: Final = 1.0
 DRAIN_S: Final = 1.0
 """A device that goes on talking, or keeps its half open, for longer than this after our FIN has
 been given the time that an orderly close has; what follows is counted apart."""
-STALE_S: Final = 2.0
-"""A device that has sent nothing for so long does not respond."""
+STALE_S: Final = 1.4
+"""A device that has sent nothing for so long does not respond (given up after 1.5 s, by timers)."""
 CONNECT: Final = "COTP connection request"
 KEPT: Final = 12
 """Faults that are named, of each promise."""
@@ -407,7 +407,11 @@ class _Case:
                 continue
             resets_seen += 1
             found.counts["resets"] += 1
-            if one.fin_sent_at is not None and one.reset_sent_at - one.fin_sent_at > DRAIN_S:
+            if (
+                one.came_after_fin
+                and one.fin_sent_at is not None
+                and one.reset_sent_at - one.fin_sent_at > DRAIN_S
+            ):
                 found.counts["to devices that talked on"] += 1
             elif one.longest_silence_s > STALE_S:
                 found.counts["to silent devices"] += 1

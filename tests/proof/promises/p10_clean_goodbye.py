@@ -85,7 +85,7 @@ def measure(work: Work) -> Measured:
         faults=tuple(found.faults[:20]),
         note=f"matrix: {counts['to devices that talked on']:.0f} connections reset by the kernel "
         "because the device sent on after our FIN and a second of draining, "
-        f"{counts['to silent devices']:.0f} because a device that had been silent for 2 s spoke "
+        f"{counts['to silent devices']:.0f} because a device that had been silent for 1.4 s spoke "
         f"again, {counts['left to dead devices']:.0f} left to devices that died",
     )
 
