@@ -73,13 +73,14 @@ def measure(work: Work) -> Measured:
     tally = work.in_chunks(CHUNK, part)
     found = whole(work).findings[10]
     counts = found.counts
+    offending, connections = found.bad, found.cases
     merged(found, {"cases": tally.cases, "bad": tally.bad, "most": {}, "counts": {},
                    "faults": list(tally.faults)})  # fmt: skip
     return Measured(
         passed=not found.bad and tally.cases > 0,
         value=f"{tally.sums.get('resets', 0):.0f} RST and {tally.sums.get('leaked', 0):.0f} leaked "
-        f"sessions in {tally.cases:,} sessions with sound devices; {found.bad} offending resets "
-        f"in {found.cases - tally.cases:,} connections of the matrix",
+        f"sessions in {tally.cases:,} sessions with sound devices; {offending} offending resets "
+        f"in {connections:,} connections of the matrix",
         cases=tally.cases,
         bad=found.bad,
         faults=tuple(found.faults[:20]),

@@ -39,6 +39,7 @@ from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 OCTET = 85
 HEADER, FRAME_HEADER = 32, 24
+WHOLE = "; integrity_check ok, chain whole, exactly the commits before the damage"
 TABLES = ("run", "events", "exchanges", "questions", "observations")
 
 
@@ -54,9 +55,9 @@ def measure(work: Work) -> Measured:
     return Measured(
         passed=not faults and cuts.cases >= work.least,
         value=(
-            f"{cuts.bad} bad of {cuts.cases:,} damaged stores ({kinds}); integrity_check ok, chain "
-            f"whole, exactly the commits before the damage; {order.sends} sends and "
-            f"{order.connects} connects of a real scan, each after the sync of its intent"
+            f"{cuts.bad} bad of {cuts.cases:,} damaged stores ({kinds})"
+            f"{'' if cuts.bad else WHOLE}; {order.sends} sends and {order.connects} connects of a "
+            f"real scan, {'NOT all' if order.faults else 'each'} after the sync of its intent"
         ),
         cases=cuts.cases,
         bad=cuts.bad,

@@ -187,15 +187,6 @@ def answered(run: Path) -> int:
     return sum(1 for device in assessment.safety.devices if device.bytes_in > 0)
 
 
-def baseline(usual: Ran, hostile: Ran) -> float:
-    """
-    What well-behaved devices cost, in MiB, with as many worker processes at once as there were:
-    how many meet is chance (a worker lives for one conversation), what they grow to is not.
-    """
-    workers = max(usual.workers, hostile.workers)
-    return max(usual.peak_mib, usual.own_mib + workers * usual.worker_mib)
-
-
 def judge(name: str, ran: Ran, folder: Path, usual: Ran | None = None) -> list[str]:
     """What a scan did that it must not; measured against the `usual` one where that is given."""
     faults = []
@@ -203,7 +194,7 @@ def judge(name: str, ran: Ran, folder: Path, usual: Ran | None = None) -> list[s
         faults.append(f"{name}: ended with {ran.code}: {ran.said!r}")
     elif (seen := answered(folder / "run")) < DEVICES * 9 // 10:
         faults.append(f"{name}: only {seen} of {DEVICES} devices said a word")
-    if usual is not None and ran.peak_mib > (most := baseline(usual, ran)) + ALLOWED_MIB:
+    if usual is not None and ran.peak_mib > (most := usual.peak_mib) + ALLOWED_MIB:
         faults.append(f"{name}: {ran.peak_mib:.0f} MiB instead of {most:.0f} MiB")
     if usual is not None and ran.own_mib > usual.own_mib + ALLOWED_MIB:
         faults.append(f"{name}: {ran.own_mib:.0f} MiB alone instead of {usual.own_mib:.0f} MiB")
@@ -232,10 +223,11 @@ def measure(work: Work) -> Measured:
                 cases=len(chosen),
                 bad=len(faults),
                 figures={
-                    "baseline": baseline(usual, hostile),
+                    "baseline": usual.peak_mib,
                     "hostile": hostile.peak_mib,
-                    "more": hostile.peak_mib - baseline(usual, hostile),
+                    "more": hostile.peak_mib - usual.peak_mib,
                     "workers": hostile.workers,
+                    "usual workers": usual.workers,
                     "alone": hostile.own_mib - usual.own_mib,
                     "seconds": hostile.seconds,
                 },
@@ -252,8 +244,9 @@ def measure(work: Work) -> Measured:
         value=(
             f"peak {most['hostile']:.0f} MiB with {DEVICES} hostile devices at once, "
             f"{most['more']:+.0f} MiB beside {DEVICES} well-behaved ones "
-            f"({most['baseline']:.0f} MiB, "
-            f"up to {most['workers']:.0f} workers), its own process {most['alone']:+.0f} MiB; "
+            f"({most['baseline']:.0f} MiB; "
+            f"up to {most['workers']:.0f} and {most['usual workers']:.0f} workers), "
+            f"its own process {most['alone']:+.0f} MiB; "
             f"0 crashes, longest scan {most['seconds']:.0f} s"
             if not tally.bad
             else f"{tally.bad} faults, peak {most['hostile']:.0f} MiB, {most['more']:+.0f} MiB"

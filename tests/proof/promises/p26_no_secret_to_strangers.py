@@ -13,8 +13,8 @@ Searched are a capture of all that passed, and what the strangers received as th
 for each canary in clear, in hex, in UTF-16, percent-encoded, in base64 at every alignment and as
 digests (MD5, NTLM, SHA-1, SHA-256, HTTP Digest), and for NTLM and SASL material. Without consent,
 published defaults may not pass in clear text either, and no community but `public`. One device of
-each run is who it says: it has to get its secret, or nothing would be proved (a few may not, since
-a busy machine looks like a device in distress). One run is one scan.
+each run is who it says: it has to get its secret, or nothing would be proved (one in ten may not,
+since a busy machine looks like a device in distress). One run is one scan.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ OPERATOR = "walkdown"
 PRODUCTS = (("Westermo", "Lynx L110-F2G"), ("APC", "AP7900 Metered Rack PDU"), ("Moxa", "EDS-508A"))
 SSH = ("other", "forged", "interactive", "old", "right")
 HTTP = ("basic", "digest", "ntlm", "redirect", "form")
+MET_AT = (22, 80)
+"""TCP ports at which every stranger has to be spoken to, or nothing is known of it."""
 HANDED_OVER = ("password", "answer")
 MATERIAL = (b"NTLMSSP", b"TlRMTVNT", b"Authorization: Digest", b"Authorization: N", b"CRAM-MD5")
 PUBLIC = (b"westermo", b"apc", b"walkdown-control")
@@ -109,9 +111,14 @@ def measure(work: Work) -> Measured:
         finally:
             driver.close()
     given, rightful = int(whole.sums.get("given", 0)), int(whole.sums.get("rightful", 0))
-    strangers, met = int(whole.sums.get("strangers", 0)), int(whole.sums.get("met", 0))
+    strangers = int(whole.sums.get("strangers", 0))
+    unmet = {
+        port: strangers - int(whole.sums.get(f"met at {port}", 0))
+        for port in MET_AT
+        if whole.sums.get(f"met at {port}", 0) != strangers
+    }
     return Measured(
-        passed=not whole.bad and met == strangers and 0 < rightful <= 2 * given,
+        passed=not whole.bad and not unmet and 0 < 9 * rightful <= 10 * given,
         value=f"{whole.bad} secrets in {whole.cases:,} runs against {strangers - rightful:,} "
         f"strangers ({given:,} of {rightful:,} true hosts got theirs); "
         f"{int(whole.sums.get('handshakes', 0)):,} SSH key exchanges, "
@@ -119,7 +126,7 @@ def measure(work: Work) -> Measured:
         cases=whole.cases,
         bad=whole.bad,
         faults=whole.faults,
-        note="" if met == strangers else f"{strangers - met} strangers were never spoken to by SSH",
+        note="; ".join(f"{n} strangers were never spoken to at port {p}" for p, n in unmet.items()),
     )
 
 
@@ -421,13 +428,13 @@ def judged(runs: Sequence[Run], capture: Path, home: Home) -> Tally:
             if service[4:] in HANDED_OVER and data not in PUBLIC and address not in right:
                 faults.append(f"{address}: {service} {data[:8].hex()}…")
     to_ssh = {key: data for key, data in streams.items() if key[1] == 22}
-    met = {address for address, _, _ in to_ssh}
+    met = {f"met at {p}": len({key[0] for key in streams if key[1] == p}) for p in MET_AT}
     return Tally(
         cases=len(runs),
         bad=len(faults),
         sums={
             "given": len(given), "rightful": len(right),
-            "strangers": len(ours), "met": len(met), "searched": searched,
+            "strangers": len(ours), "searched": searched, **met,
             "handshakes": sum(1 for data in to_ssh.values() if len(data) > 99),
         },
         faults=tuple(faults),

@@ -96,14 +96,29 @@ def measure(work: Work) -> Measured:
     return Measured(
         passed=not faults,
         value=f"processes of {', '.join(commands)}: {verdict}; {len(statuses):,} readings of "
-        f"{len({(s.pid, s.thread) for s in statuses}):,} threads ({seen}): CapEff 0 in the main "
-        f"process and its workers, only bit 13 in the helper, NoNewPrivs 1; web interface: "
-        f"{'not measured' if missing else 'measured'}",
+        f"{len({(s.pid, s.thread) for s in statuses}):,} threads ({seen}): {stood(statuses)}; "
+        f"web interface: {'not measured' if missing else 'measured'}",
         cases=len(statuses),
         bad=sum(bool(status.fault) for status in statuses),
         faults=tuple(faults)[:KEPT_FAULTS],
         note=missing,
     )
+
+
+def stood(statuses: Sequence[Status]) -> str:
+    """Every value that was read, in words."""
+    helper = {one.sets["CapEff"] for one in statuses if one.role == "capture helper"}
+    others = {one.sets["CapEff"] for one in statuses if one.role != "capture helper"}
+    privileges = {int(one.no_new_privs) for one in statuses}
+    in_helper = "only bit 13" if helper == {NET_RAW} else _either(helper)
+    return (
+        f"CapEff {_either(others)} in the main process and its workers, {in_helper} in the helper, "
+        f"NoNewPrivs {_either(privileges)}"
+    )
+
+
+def _either(values: set[int]) -> str:
+    return " or ".join(f"{one:#x}" if one > 1 else str(one) for one in sorted(values)) or "unseen"
 
 
 # --- the processes of a command -----------------------------------------------------------------

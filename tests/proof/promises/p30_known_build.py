@@ -68,7 +68,7 @@ def measure(work: Work) -> Measured:
 
 
 def _locks() -> tuple[str, list[str]]:
-    faults, words = [], []
+    faults, words, sources = [], [], []
     for name in LOCKS:
         text = (ROOT / name).read_text(encoding="utf-8")
         entries = [e for e in text.replace("\\\n", " ").splitlines() if e.strip() and e[0] != "#"]
@@ -78,7 +78,7 @@ def _locks() -> tuple[str, list[str]]:
             if re.match(r"^[\w.-]+(\[[\w,-]+\])?==\S+", e) and "--hash=sha256:" in e
         ]
         faults += [f"{name}: not pinned with a hash: {e[:60]}" for e in entries if e not in pinned]
-        faults += [
+        sources += [
             f"{name}: names an index or an address: {e[:60]}" for e in entries if _INDEX.search(e)
         ]
         known = {_normal(re.split(r"[=\[ ]", e)[0]) for e in pinned}
@@ -88,7 +88,8 @@ def _locks() -> tuple[str, list[str]]:
         }
         faults += [f"{name}: {one} is not locked" for one in sorted(wanted - known)]
         words.append(f"{len(pinned)} of {len(entries)} in {name}")
-    return f"locked with hashes {', '.join(words)}, no index named", faults
+    named = f"{len(sources)} lines name an index" if sources else "no index named"
+    return f"locked with hashes {', '.join(words)}, {named}", faults + sources
 
 
 def _normal(name: str) -> str:
