@@ -1,4 +1,4 @@
-"""What promise 26 searches for: every way in which a secret may look on the wire."""
+"""What promises 26 and 27 search for: every way in which a secret may look."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import pytest
 
 from tests.proof.promises.p26_no_secret_to_strangers import forms, md4
+from tests.proof.promises.p27_secrets import type7
 
 SECRET = "canary-0123456789abcdef"
 
@@ -47,3 +48,12 @@ def test_base64_is_found_at_every_alignment(before: bytes, after: bytes) -> None
 def test_other_forms_are_found(wire: bytes) -> None:
     assert any(form in b"before" + wire + b"after" for form in forms(SECRET).values())
     assert not any(form in b"canary-fedcba9876543210" for form in forms(SECRET).values())
+
+
+@pytest.mark.parametrize(
+    ("clear", "first", "kept"),
+    [("cisco", 8, "0822455D0A16"), ("cisco", 5, "05080F1C2243"), ("class", 13, "13061B13181F")],
+)
+def test_type_7_gives_the_values_that_others_publish(clear: str, first: int, kept: str) -> None:
+    """Those that the README of Cairnarvon/type7 shows."""
+    assert type7(clear, first) == kept

@@ -41,7 +41,6 @@ from lab import control
 from lab.plant import PLANTS
 from scanner import assess
 from scanner.facts import Account, DeviceSettings, HttpFace, RunningConfiguration, TelnetFace
-from scanner.importers.ios import _TYPE7_KEY
 from scanner.model import Assessment, Outcome
 from tests.proof import talkers
 from tests.proof.promise import Measured, Promise, Work
@@ -50,6 +49,10 @@ OCTET = 86
 OFFSET = 20_000
 PANELS = 126
 """Second octet of the panels of our own, beside the lab's plant."""
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+USUAL, LONG = 24, 1000
+"""Characters of a canary, and of one whose name begins with long_ (a token of a web service)."""
 
 NEEDLE = 10
 """Characters at the beginning and at the end of a canary that betray it, however it is cut."""
@@ -79,6 +82,7 @@ ntp authentication-key 1 md5 {ntp}
 HOST = {
     "/etc/rsyslog.conf": ':ompgsql:10.0.0.5,logs,writer,{database}\npassword="{rsyslog}"\n',
     "/etc/profile": "export DB_PASSWORD={profile}\nAPI_KEY={api_key}\n"
+    "SERVICE_TOKEN={long_token}\n"
     "-----BEGIN RSA PRIVATE KEY-----\n{private_key}\n-----END RSA PRIVATE KEY-----\n",
     "/etc/chrony/chrony.conf": "server 10.0.0.4\n",
 }
@@ -91,11 +95,13 @@ PAGES = (
     "<html><head><title>Panel {own}</title></head><body>"
     '<form method=post><input type=hidden name=csrf_token value="{csrf}">'
     '<input type=password name=pw value="{prefilled}"></form>'
-    '{spelled}<script>var cfg = {{"password": "{json}"}};</script></body></html>',
+    '{spelled}<script>var cfg = {{"password": "{json}", "access_token": "{long_json}"}};</script>'
+    "<pre>password={long_password}</pre></body></html>",
     "HTTP/1.1 302 Found\r\nLocation: http://service:{userinfo}@127.0.0.1/?password={query}\r\n"
     "Authorization: Basic {basic}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     'HTTP/1.1 500 {own}\r\nServer: {own}\r\nWWW-Authenticate: Basic realm="{env}"\r\n'
-    "Connection: close\r\n\r\ntrace: login failed with {own}, {env}",
+    "Authorization: Bearer {long_bearer}\r\nConnection: close\r\n\r\n"
+    "trace: login failed with {own}, {env}",
 )
 BANNER = "Welcome, last login by audit with {own}\r\nPassword: {telnet}\r\n"
 
@@ -107,29 +113,25 @@ class Canaries:
     chance: random.Random
     values: dict[str, str] = field(default_factory=dict)
 
-    def __missing__(self, name: str) -> str:
-        letters = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
-        return "".join(self.chance.choice(letters) for _ in range(24))
-
     def of(self, name: str) -> str:
         if name not in self.values:
-            self.values[name] = self[name]
+            size = LONG if name.startswith("long_") else USUAL
+            self.values[name] = "".join(self.chance.choices(LETTERS, k=size))
         return self.values[name]
-
-    def __getitem__(self, name: str) -> str:
-        return self.values[name] if name in self.values else self.__missing__(name)
 
     def fill(self, text: str) -> str:
         names = re.findall(r"(?<!\{)\{(\w+)\}(?!\})", text)
         return text.format(**{name: self.of(name) for name in names})
 
 
-def type7(clear: str) -> str:
-    """As a switch keeps it; public arithmetic, see scanner.importers.ios."""
-    coded = bytes(
-        byte ^ _TYPE7_KEY[(2 + n) % len(_TYPE7_KEY)] for n, byte in enumerate(clear.encode())
-    )
-    return "02" + coded.hex().upper()
+TYPE_7 = b"dsfd;kfoA,.iyewrkldJKDHSUBsgvca69834ncxv9873254k;fg87"
+"""Source: www.binaria.co.uk/conclusivecreations/ciscot7.html; the test has values of others."""
+
+
+def type7(clear: str, first: int = 2) -> str:
+    """As a switch keeps it: each byte XOR the table's, which is begun at `first`."""
+    coded = bytes(byte ^ TYPE_7[(first + n) % len(TYPE_7)] for n, byte in enumerate(clear.encode()))
+    return f"{first:02}{coded.hex().upper()}"
 
 
 # --- the searcher ------------------------------------------------------------------------------
@@ -220,7 +222,6 @@ def panels(canaries: Canaries) -> list[dict[str, Any]]:
         (own[::-1], own.encode().hex(), base64.b64encode(f"audit:{own}".encode()).decode(),
          "".join(f"%{byte:02x}" for byte in own.encode()), canaries.of("env"))
     )  # fmt: skip
-    canaries.values["basic"] = canaries.of("basic")
     entries = []
     for number, page in enumerate(PAGES, 1):
         text = canaries.fill(page.replace("{spelled}", "@@")).replace("@@", echoes)
