@@ -5,7 +5,6 @@ Plants to prove with: every kind of device with every behaviour of the fault tab
     raw = proving.plant()                              # all kinds x all behaviours that apply
     raw = proving.plant(["modbus"], ["silent", "drip"], base="127.45")
     raw = proving.crowd(50)                            # one zone of 50 devices
-    raw = proving.pool(taken=3)                        # a controller with four seats
     path = proving.write(raw, folder / "plant.json")
     control.up(str(path), folder, now=..., networks=[proving.NETWORK], prefix=(...), within_s=60)
 
@@ -27,11 +26,7 @@ a new emulator needs nothing in this file.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import struct
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -250,32 +245,6 @@ def crowd(
     return builder.raw("Crowd")
 
 
-def pool(
-    *,
-    base: str = BASE,
-    network: int = 201,
-    seats: int = 4,
-    taken: int = 0,
-    when_full: str = "evict",
-    profile: str = "default",
-) -> dict[str, Any]:
-    """
-    One Modbus controller, base.network.1, with `seats` seats that closes its oldest connection
-    when a further one comes (Schneider M218), or refuses ("refuse"). `taken` of them are held by
-    nobody on the wire; seats held by real clients are held by `Hmi`, started by the caller from an
-    address of its own.
-    """
-    builder = _Builder(base=base, profile=profile)
-    kind = KINDS["modbus"]
-    zone = builder.zone("pool", f"{base}.{network}.1/32", kind)
-    fault = {"name": f"seats_{when_full}", "seats": seats, "taken": taken}
-    builder.stand(
-        kind, _shipped()[kind.shipped], "pool-1", zone, f"{base}.{network}.1",
-        f"{seats} seats, {taken} of them taken", [fault],
-    )  # fmt: skip
-    return builder.raw("Seat pool")
-
-
 def write(raw: Mapping[str, Any], path: Path) -> Path:
     """The plant as a JSON file for control.up or `lab serve`."""
     write_json(path, raw)
@@ -381,95 +350,3 @@ class _Builder:
 
     def raw(self, site: str) -> dict[str, Any]:
         return {"plant": "proving", "site": site, "zones": self._zones, "devices": self._devices}
-
-
-@dataclass(slots=True, kw_only=True)
-class Polls:
-    """What a polling client saw. `latencies_s` in order; `missed` polls got no answer in time."""
-
-    latencies_s: list[float] = field(default_factory=list)
-    missed: int = 0
-    disconnected: int = 0
-
-    def percentile(self, share: float) -> float:
-        """The latency in s that so large a share of the polls did not exceed; 0.0 without any."""
-        ordered = sorted(self.latencies_s)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
-class Hmi:
-    """
-    An operator panel that polls a Modbus controller: reads two holding registers each `every_s`.
-
-    It keeps one connection, dials again when it is thrown out, and counts that as disconnected.
-    Run it from an address of its own (`source`), so that ledgers can tell it from the scanner.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        port: int = 502,
-        *,
-        source: str | None = None,
-        every_s: float = 0.1,
-        patience_s: float = 1.0,
-    ) -> None:
-        self.polls = Polls()
-        self._peer = (address, port)
-        self._source = source
-        self._every_s = every_s
-        self._patience_s = patience_s
-        self._sock: socket.socket | None = None
-        self._number = 0
-
-    async def run(self, until: asyncio.Event) -> Polls:
-        """Poll until told to stop, then leave in order."""
-        next_poll = time.monotonic()
-        while not until.is_set():
-            await self._poll()
-            next_poll += self._every_s
-            pause = max(0.0, next_poll - time.monotonic())
-            try:
-                async with asyncio.timeout(pause):
-                    await until.wait()
-            except TimeoutError:
-                continue
-        self._leave()
-        return self.polls
-
-    async def _poll(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._number = self._number % 0xFFFF + 1
-        begun = time.monotonic()
-        try:
-            async with asyncio.timeout(self._patience_s):
-                sock = self._sock or await self._dial()
-                await loop.sock_sendall(
-                    sock, struct.pack(">HHHBBHH", self._number, 0, 6, 1, 3, 0, 2)
-                )
-                reply = b""
-                while len(reply) < 13:
-                    data = await loop.sock_recv(sock, 13 - len(reply))
-                    if not data:
-                        raise ConnectionResetError
-                    reply += data
-        except (OSError, TimeoutError) as error:
-            self.polls.missed += 1
-            self.polls.disconnected += not isinstance(error, TimeoutError)
-            self._leave()
-            return
-        self.polls.latencies_s.append(time.monotonic() - begun)
-
-    async def _dial(self) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        self._sock = sock
-        if self._source is not None:
-            sock.bind((self._source, 0))
-        await asyncio.get_running_loop().sock_connect(sock, self._peer)
-        return sock
-
-    def _leave(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None

@@ -77,16 +77,11 @@ def note_limits(
                 for device in plan.devices
             ],
             "ends": {zone: at.isoformat() for zone, at in sorted(ends.items())},
-            "privileges": _privileges_words(),
+            "privileges": privileges.standing().words,
             "capture": captured,
             "ours": list(ours),
         },
     )
-
-
-def _privileges_words() -> str:
-    mine = privileges.of_thread("self")
-    return mine.words if mine is not None else "not known on this system"
 
 
 def end_capture(store: RunStore, helper: capture.Helper) -> None:

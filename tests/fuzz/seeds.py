@@ -47,7 +47,6 @@ from scanner.spec import DefaultCredential, Login, Secret
 from tests.fuzz.session import Answer, Dialogue, FuzzSession, drive
 
 ROOT = Path(__file__).resolve().parents[2]
-PLATFORMS = ("linux", "cisco_ios")
 HOST_KEY = "SHA256:" + "A" * 43
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import socket
@@ -112,38 +111,6 @@ def test_a_plant_in_json_is_the_plant(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(LabError, match="not valid JSON"):
         load(path)
-
-
-async def test_a_fourth_client_beside_three_taken_seats_harms_no_panel(tmp_path: Path) -> None:
-    plant = parse(proving.pool(base=base(), taken=2), "pool")
-    running = await start(plant, tmp_path, now=NOON, base_port_offset=OFFSET)
-    address = plant.devices[0].address
-    assert address is not None
-    hmi = proving.Hmi(address, 502 + OFFSET, source=f"{base()}.201.9", every_s=0.02)
-    stop = asyncio.Event()
-    polling = asyncio.create_task(hmi.run(stop))
-
-    def scan() -> bytes:
-        with socket.create_connection((address, 502 + OFFSET), timeout=3) as sock:
-            sock.sendall(bytes.fromhex("000100000005ff2b0e0100"))
-            return sock.recv(1024)
-
-    while len(hmi.polls.latencies_s) < 3:
-        await asyncio.sleep(0.01)
-    answers = [await asyncio.to_thread(scan) for _ in range(3)]
-    with socket.create_connection((address, 502 + OFFSET)) as fourth:
-        fourth.setblocking(False)
-        answers += [await asyncio.to_thread(scan)]  # the fifth: the oldest seat goes
-        while hmi.polls.disconnected + running.ledgers["pool-1"].faults.total() == 0:
-            await asyncio.sleep(0.01)
-    stop.set()
-    polls = await polling
-    await running.stop()
-
-    assert all(b"Schneider" in answer for answer in answers)
-    assert running.ledgers["pool-1"].faults["foreign client evicted"] >= 1
-    assert polls.disconnected == 0  # seats that nobody holds on the wire are the oldest
-    assert proving.Polls().percentile(0.99) == 0.0
 
 
 def test_a_fault_that_kills_runs_what_was_hung_on_it() -> None:
