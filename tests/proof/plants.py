@@ -19,11 +19,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from lab import control, proving
+from lab.plant import STANDARD_PORTS
 from tests.proof.ground import OWN, Capture, Ground
 from tests.proof.judge.verdict import Allowed, Device, Judgement, judge
 from tests.proof.promise import Unable
@@ -69,6 +70,39 @@ class Lab:
             for path in sorted((self.folder / "ledgers").glob("*.json"))
         )
         return {str(one["device"]): one for one in told if "device" in one}
+
+
+def authorisation(
+    now: datetime,
+    *,
+    before: timedelta = timedelta(days=1),
+    after: timedelta = timedelta(days=1),
+) -> dict[str, str]:
+    """What a site file of the proof says of who allowed it, for so long around `now`."""
+    return {
+        "reference": "PROOF", "owner": "the proof", "contact": "none",
+        "valid_from": (now - before).isoformat(), "valid_until": (now + after).isoformat(),
+    }  # fmt: skip
+
+
+def harbour_site(path: Path, octet: int, devices: Sequence[int], **zone: Any) -> Path:
+    """
+    A site file for some devices of the lab's harbour plant on loopback, in profile `lab`, where
+    it was started with so high a second octet and `base_port_offset` 2000.
+    """
+    content = {
+        "site": "Harbour",
+        "authorisation": authorisation(datetime.now(UTC)),
+        "zones": [
+            {
+                "id": "control", "sl_t": 2, "profile": "lab",
+                "networks": [f"127.{octet}.0.{last}/32" for last in devices],
+                "ports": {name: port + 2000 for name, port in STANDARD_PORTS.items()}, **zone,
+            }
+        ],
+    }  # fmt: skip
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from ruamel.yaml import YAML
 
 from tests.proof.driver import Driver
 from tests.proof.ground import Ground
+from tests.proof.plants import authorisation
 from tests.proof.promise import Unable
 
 BLOCKS = 8
@@ -95,11 +96,7 @@ def site(path: Path, block: int, *, until: datetime | None = None, **zone: Any) 
     now = datetime.now(UTC)
     content = {
         "site": f"Block {block}",
-        "authorisation": {
-            "reference": "PROOF", "owner": "the proof", "contact": "none",
-            "valid_from": (now - timedelta(hours=12)).isoformat(),
-            "valid_until": (until or now + timedelta(hours=12)).isoformat(),
-        },
+        "authorisation": authorisation(now, after=until - now if until else timedelta(days=1)),
         # A zone for each device: where the machine is busy, two that are slow do not stop them all.
         "zones": [
             {

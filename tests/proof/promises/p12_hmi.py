@@ -23,11 +23,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.proof.driver import Driver
 from tests.proof.ground import ground
+from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 CONTROLLERS = 20
@@ -161,11 +162,7 @@ def write(folder: Path) -> Path:
     now = datetime.now(UTC)
     site = {
         "site": "Seats",
-        "authorisation": {
-            "reference": "PROOF", "owner": "the proof", "contact": "none",
-            "valid_from": (now - timedelta(days=1)).isoformat(),
-            "valid_until": (now + timedelta(days=1)).isoformat(),
-        },
+        "authorisation": authorisation(now),
         "zones": [
             {"id": "z", "sl_t": 1, "tier": "read", "probes": ["modbus", "s7", "http"],
              "ports": {"http": [80], "https": [443]},

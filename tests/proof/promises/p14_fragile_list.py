@@ -21,7 +21,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from ruamel.yaml import YAML
 from lab import control
 from tests.proof.ground import OWN, Ground, ground
 from tests.proof.judge.packets import ACK, FIN, RST, SYN, Packet, read
+from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 LIST = Path(__file__).resolve().parents[3] / "scanner" / "fragile.yaml"
@@ -199,11 +200,7 @@ def write(
         )  # fmt: skip
     site = {
         "site": "Fragile",
-        "authorisation": {
-            "reference": "PROOF", "owner": "the proof", "contact": "none",
-            "valid_from": (now - timedelta(hours=1)).isoformat(),
-            "valid_until": (now + timedelta(hours=12)).isoformat(),
-        },
+        "authorisation": authorisation(now),
         "zones": list(zones.values()),
     }  # fmt: skip
     plant = {

@@ -25,15 +25,15 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 from lab import control
-from lab.plant import STANDARD_PORTS
 from scanner.errors import StoreError
 from scanner.model import Observation, Outcome, Target, Tier, Transport
 from scanner.store import RunMeta, RunStore, question_key
+from tests.proof.plants import harbour_site
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -317,7 +317,11 @@ def _order(work: Work) -> Order:
     try:
         calls = "trace=connect,sendto,sendmsg,sendmmsg,write,writev,pwrite64,fsync,fdatasync"
         command = ["strace", "-f", "-qq", "-yy", "-xx", "-s", "70000", "-e", calls]
-        scan = [*work.setting.walkdown, "scan", _site(folder), "--out", run]
+        site = harbour_site(
+            folder / "site.yaml", OCTET, (11, 12, 18),
+            tier="read", probes=["modbus", "s7", "http", "snmp"],
+        )  # fmt: skip
+        scan = [*work.setting.walkdown, "scan", site, "--out", run]
         done = subprocess.run(
             [*command, "-o", trace, *scan], capture_output=True, text=True, check=False,
             timeout=180, env={**os.environ, "NO_COLOR": "1"},
@@ -443,32 +447,6 @@ def _payload(rest: str) -> bytes:
 
 def _place(found: re.Match[str] | None) -> tuple[str, int]:
     return (found["address"], int(found["port"])) if found else ("", 0)
-
-
-def _site(folder: Path) -> Path:
-    now = datetime.now(UTC)
-    path = folder / "site.yaml"
-    ports = "".join(f"      {name}: {port + 2000}\n" for name, port in STANDARD_PORTS.items())
-    path.write_text(
-        f"""site: Power loss
-authorisation:
-  reference: PROOF-19
-  owner: The proof
-  contact: none
-  valid_from: {(now - timedelta(days=1)).isoformat(timespec="seconds")}
-  valid_until: {(now + timedelta(days=1)).isoformat(timespec="seconds")}
-zones:
-  - id: control
-    networks: [127.{OCTET}.0.11/32, 127.{OCTET}.0.12/32, 127.{OCTET}.0.18/32]
-    sl_t: 2
-    tier: read
-    profile: lab
-    probes: [modbus, s7, http, snmp]
-    ports:
-{ports}""",
-        encoding="utf-8",
-    )
-    return path
 
 
 PROMISE = Promise(

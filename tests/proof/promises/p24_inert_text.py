@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from scanner.errors import UsageError
 from scanner.site import resolve
 from scanner.yamlfile import parse
 from tests.proof import consumers, driver, forms, talkers
+from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Work
 from tests.reports.payloads import PAYLOADS, RAW
 from tests.reports.test_hostile import poisoned
@@ -296,11 +297,7 @@ def site_of(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
         )  # fmt: skip
     content = {
         "site": "Hostile devices",
-        "authorisation": {
-            "reference": "PROOF-24", "owner": "proof", "contact": "proof",
-            "valid_from": (now - timedelta(hours=1)).isoformat(),
-            "valid_until": (now + timedelta(days=1)).isoformat(),
-        },
+        "authorisation": authorisation(now),
         "zones": zones,
         "backups": {
             "sources": [{"id": "b", "kind": "folder", "path": "backups"}],

@@ -34,6 +34,7 @@ import asyncssh
 
 from tests.proof.driver import Driver
 from tests.proof.ground import Ground, ground
+from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 STEPS = 5
@@ -171,11 +172,7 @@ def write(life: Life, key: asyncssh.SSHKey) -> tuple[Path, Path]:
         assets.append({**asset, **more})
     site = {
         "site": "Lockers",
-        "authorisation": {
-            "reference": "PROOF", "owner": "the proof", "contact": "none",
-            "valid_from": (now - timedelta(days=1)).isoformat(),
-            "valid_until": (now + timedelta(days=400)).isoformat(),
-        },
+        "authorisation": authorisation(now, after=timedelta(days=400)),
         "zones": [
             {
                 "id": "z", "sl_t": 1, "tier": "login", "profile": "lab", "assets": assets,

@@ -48,6 +48,7 @@ from cryptography.x509.oid import NameOID
 from tests.proof.driver import Driver
 from tests.proof.ground import Ground, ground
 from tests.proof.judge.packets import read
+from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 SIDE_BY_SIDE = 10
@@ -246,11 +247,7 @@ def write(run: Run, pinned: asyncssh.SSHKey) -> None:
     ]  # fmt: skip
     site = {
         "site": "Strangers",
-        "authorisation": {
-            "reference": "PROOF", "owner": "the proof", "contact": "none",
-            "valid_from": (now - timedelta(days=1)).isoformat(),
-            "valid_until": (now + timedelta(days=1)).isoformat(),
-        },
+        "authorisation": authorisation(now),
         "zones": [
             {
                 "id": "z", "sl_t": 1, "tier": "login", "profile": "lab", "assets": assets,

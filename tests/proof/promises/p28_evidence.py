@@ -7,19 +7,19 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab import control
-from lab.plant import STANDARD_PORTS
 from scanner import signing, verifier
 from scanner.errors import StoreError
 from scanner.store import RunStore
 from tests.proof import mutations
 from tests.proof.mutations import Victims
+from tests.proof.plants import harbour_site
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 OCTET = 84
@@ -132,43 +132,19 @@ def _alone_finds_nothing(place: Path, key: str, head: str | None) -> bool:
 
 def record(work: Work, folder: Path) -> None:
     """Two scans of emulated PLCs with the command under test, and one of them resumed."""
-    now = datetime.now(UTC)
     lab = folder / "lab"
-    control.up("harbour", lab, now=now, second_octet=OCTET, base_port_offset=2000)
+    control.up("harbour", lab, now=datetime.now(UTC), second_octet=OCTET, base_port_offset=2000)
     try:
-        site = _site(folder, now)
+        site = harbour_site(
+            folder / "site.yaml", OCTET, DEVICES,
+            tier="identify", probes=["modbus", "s7", "http"],
+        )  # fmt: skip
         for name in ("run", "other"):
             _walkdown(work, "scan", site, "--out", folder / name)
         shutil.copytree(folder / "run", folder / "resumed")
         _walkdown(work, "scan", site, "--out", folder / "resumed", "--resume")
     finally:
         control.down(lab)
-
-
-def _site(folder: Path, now: datetime) -> Path:
-    path = folder / "site.yaml"
-    ports = "".join(f"      {name}: {port + 2000}\n" for name, port in STANDARD_PORTS.items())
-    networks = ", ".join(f"127.{OCTET}.0.{last}/32" for last in DEVICES)
-    path.write_text(
-        f"""site: Evidence
-authorisation:
-  reference: PROOF-28
-  owner: The proof
-  contact: none
-  valid_from: {(now - timedelta(days=1)).isoformat(timespec="seconds")}
-  valid_until: {(now + timedelta(days=1)).isoformat(timespec="seconds")}
-zones:
-  - id: control
-    networks: [{networks}]
-    sl_t: 2
-    tier: identify
-    profile: lab
-    probes: [modbus, s7, http]
-    ports:
-{ports}""",
-        encoding="utf-8",
-    )
-    return path
 
 
 def _walkdown(work: Work, *arguments: object) -> None:
