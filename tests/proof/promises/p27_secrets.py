@@ -150,6 +150,7 @@ def spellings(secret: str) -> Iterator[bytes]:
         yield part.decode().encode("utf-16-le")
         yield part.decode().encode("utf-16-be")
         yield "".join(f"%{byte:02X}" for byte in part).encode()
+        yield "".join(f"%{byte:02x}" for byte in part).encode()
         yield "".join(f"&#{byte};" for byte in part).encode()
         yield "".join(f"\\u{byte:04x}" for byte in part).encode()
     for before in range(3):
