@@ -50,6 +50,16 @@ class Installed:
     after: int = 0
 
 
+def port_state(faults: Sequence[Installed], protocol: str, served: int) -> str:
+    """What its faults make of a port after so many connections or datagrams."""
+    states = {
+        each.fault.port(protocol, max(0, served - each.after))
+        for each in faults
+        if served >= each.after
+    }
+    return next((state for state in ("closed", "dropped") if state in states), "open")
+
+
 def ended_by_peer(sock: socket.socket) -> bool:
     """Whether the client's FIN or RST has arrived, read or not."""
     if sock.fileno() < 0:
@@ -144,12 +154,7 @@ class TcpFront:
         task.add_done_callback(self._tasks.discard)
 
     def _state(self) -> str:
-        states = {
-            each.fault.port(self.protocol, max(0, self._accepted - each.after))
-            for each in self._faults
-            if self._accepted >= each.after
-        }
-        return next((state for state in ("closed", "dropped") if state in states), "open")
+        return port_state(self._faults, self.protocol, self._accepted)
 
     def _restate(self) -> None:
         """Close the port, or make it deaf, if a fault has come to that."""
@@ -477,12 +482,7 @@ class UdpFront:
         task.add_done_callback(self._tasks.discard)
 
     def _state(self) -> str:
-        states = {
-            each.fault.port(self.protocol, max(0, self._received - each.after))
-            for each in self._faults
-            if self._received >= each.after
-        }
-        return next((state for state in ("closed", "dropped") if state in states), "open")
+        return port_state(self._faults, self.protocol, self._received)
 
     def _restate(self) -> None:
         state = self._state()
