@@ -48,6 +48,8 @@ TOOLS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ),
 }
 """Each a command or several, one after another, on all devices at once; times as nmap chooses."""
+FOREIGN: Final = ("not ", "port of no protocol", "on COTP")
+"""How the judge names bytes that are not of the port's own protocol (verdict, promise 7)."""
 SILENT: Final = "PLC-SILENT"
 
 
@@ -160,8 +162,9 @@ def figures(what: Sent, raw: Mapping[str, Any], ledgers: Mapping[str, Any]) -> d
     opened = [one for one in what.connections if one.opened_at is not None]
     spoken = {id(a.connection) for a in what.asked if a.connection is not None}
     empty = [one for one in opened if id(one) not in spoken]
-    foreign = [a for a in what.asked if a.pdu.verdict == "unknown" and ("not " in a.pdu.service
-               or "port of no" in a.pdu.service)]  # fmt: skip
+    foreign = [
+        a for a in what.asked if a.pdu.verdict == "unknown" and a.pdu.service.startswith(FOREIGN)
+    ]
     silent = next(str(d["address"]) for d in raw["devices"] if d["name"] == SILENT)
     return {
         "packets": len(counted),
