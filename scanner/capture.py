@@ -56,7 +56,7 @@ QUIET_S = 0.2
 QUIET_UNENDED_S = 1.0
 """The same where one was not: a segment is sent again after 0.2, 0.4 and 0.8 s."""
 LAST_S = 2.5
-"""No socket of ours sends longer than this after its end (TCP_USER_TIMEOUT is 2 s)."""
+"""No socket of ours sends longer than this after its end (TCP_USER_TIMEOUT, 2 s at most)."""
 BATCH_S = 0.02
 
 HEADERS = 128

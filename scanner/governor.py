@@ -30,7 +30,7 @@ UNDER_WAY_S = 0.05
 """How soon to look again where packets that are under way are in the way."""
 
 LOST_S = 10.0
-"""Nothing that was set aside so long ago can still leave: TCP_USER_TIMEOUT is 2 s."""
+"""Nothing that was set aside so long ago can still leave: TCP_USER_TIMEOUT is 2 s at most."""
 
 CLOSE_S = 2.0
 """An orderly close is bounded by this; no step starts that would not fit before the window ends."""

@@ -26,8 +26,9 @@ SYN = 2
 """SYNs of a connect that is given up after 2 s."""
 RETRANSMITTED = 5
 """
-One segment and its retransmissions until TCP_USER_TIMEOUT (2 s) ends them: at 0.2, 0.4, 0.8 and
-1.7 s, as seen at the device (a tail loss probe comes before those of RFC 6298).
+One segment and its retransmissions until TCP_USER_TIMEOUT (1.5 s on a connection) ends them: at
+0.2, 0.4 and 0.8 s, as seen at the device (a tail loss probe comes before those of RFC 6298), and
+one that the kernel may send just as that time ends.
 """
 CANARY = SYN + 4 * RETRANSMITTED
 """One connection with one request, or with a TLS handshake; it is over with its first answer."""
