@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -322,23 +323,34 @@ class _HaltKept:
         self._governor = governor
         self._store = store
         self._since = since
+        self._at: datetime | None = None
         self._is_kept = False
+        self._writing = threading.Lock()
 
     async def when_it_comes(self) -> None:
         await self._governor.until_halted()
-        content = self._now()
-        await asyncio.to_thread(self._store.note, "halt", content)
+        self._at = self._now()
+        await asyncio.to_thread(self._keep)
 
     def at_the_end(self) -> None:
-        """A stop in the last moment is not lost."""
-        if self._governor.halted and not self._is_kept:
-            self._store.note("halt", self._now())
+        """
+        A stop in the last moment is not lost, nor one that could not be written when it came: that
+        is tried again, with the moment at which it came. Raises StoreError.
+        """
+        if self._governor.halted:
+            self._keep()
 
-    def _now(self) -> dict[str, object]:
-        self._is_kept = True
+    def _keep(self) -> None:
+        """Also from a thread that goes on when its task was cancelled: whoever is second waits."""
+        with self._writing:
+            if not self._is_kept:
+                at, reason = self._at or self._now(), self._governor.halt_reason or "halted"
+                self._store.note("halt", {"at": at.isoformat(), "reason": reason})
+                self._is_kept = True
+
+    def _now(self) -> datetime:
         begun, then = self._since
-        at = begun + timedelta(seconds=time.monotonic() - then)
-        return {"at": at.isoformat(), "reason": self._governor.halt_reason or "halted"}
+        return begun + timedelta(seconds=time.monotonic() - then)
 
 
 def _note_left_alone(governor: Governor, store: RunStore, since: tuple[datetime, float]) -> None:

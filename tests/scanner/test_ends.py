@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pytest
 from scanner import assess
 from scanner.cli import app, scanning
 from scanner.cli.scanning import total_figures
+from scanner.errors import StoreError
 from scanner.governor import Clock, Governor
 from scanner.model import RunInfo, Safety, Tier, ZoneInfo
 from scanner.windows import Permission
@@ -68,6 +70,54 @@ async def test_a_signal_ends_a_scan_in_order(hangup: None, name: str, words: str
         await asyncio.wait_for(stopped.until_halted(), 5)
 
     assert (stopped.halt_reason, stopped.halt_rule) == (f"stopped by {words}", "stop")
+
+
+class Notes:
+    """A store that cannot write the first time, and may be slow."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.failures = failures
+        self.go_on = threading.Event()
+        self.kept: list[dict[str, object]] = []
+
+    def note(self, kind: str, content: dict[str, object]) -> None:
+        assert self.go_on.wait(5)
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is full")
+        self.kept.append(content)
+
+
+async def test_a_stop_that_could_not_be_written_is_written_at_the_end_with_its_moment() -> None:
+    """It counted as kept before it was written, and its failure was told to nobody."""
+    stopped, notes = governor(), Notes(failures=1)
+    notes.go_on.set()
+    halt = scanning._HaltKept(stopped, notes, (datetime.now(UTC), time.monotonic()))
+    stopped.halt("stopped by SIGTERM", rule="stop")
+    with pytest.raises(StoreError):
+        await halt.when_it_comes()
+    came = datetime.now(UTC)
+
+    halt.at_the_end()
+    halt.at_the_end()
+
+    assert [one["reason"] for one in notes.kept] == ["stopped by SIGTERM"]
+    assert datetime.fromisoformat(str(notes.kept[0]["at"])) <= came
+
+
+async def test_a_stop_that_is_just_being_written_is_written_once() -> None:
+    stopped, notes = governor(), Notes()
+    halt = scanning._HaltKept(stopped, notes, (datetime.now(UTC), time.monotonic()))
+    stopped.halt("stopped by SIGTERM", rule="stop")
+    keeping = asyncio.create_task(halt.when_it_comes())
+    await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    notes.go_on.set()
+
+    halt.at_the_end()
+
+    assert len(notes.kept) == 1
 
 
 async def test_a_scan_under_nohup_outlives_its_terminal(hangup: None) -> None:
