@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter  # type: ignore[import-untyped]  # it has no types
 
 from reports.inert import cell
 from reports.tables import inventory_rows, tables
@@ -64,9 +64,13 @@ def _workbook(sheets: Mapping[str, Sequence[Mapping[str, Any]]], at: datetime) -
             long = width > WIDEST
             sheet.set_column(x, x, min(max(width, NARROWEST), WIDEST), wrapped if long else text)
             sheet.write_string(0, x, column, heading)
-        for y, row in enumerate(rows[:MOST_ROWS], start=1):
+        fit = rows if len(rows) <= MOST_ROWS else rows[: MOST_ROWS - 1]
+        for y, row in enumerate(fit, start=1):
             for x, column in enumerate(columns):
                 _write(sheet, y, x, row[column])
+        if left := len(rows) - len(fit):
+            words = f"{left} more rows: a sheet holds no more, the CSV of this table has all"
+            sheet.write_string(MOST_ROWS, 0, words, heading)
         sheet.freeze_panes(1, 1)
         sheet.autofilter(0, 0, min(len(rows), MOST_ROWS), len(columns) - 1)
     book.close()

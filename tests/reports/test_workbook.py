@@ -124,6 +124,18 @@ def test_an_empty_table_says_so(plant: Assessment) -> None:
     assert sheets(workbook.render(replace(plant, gaps=())))["Gaps"]["A1"].value == "no rows"
 
 
+def test_rows_that_a_sheet_cannot_hold_are_told(
+    plant: Assessment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook, "MOST_ROWS", 3)
+
+    sheet = sheets(workbook.inventory((plant.assets[0],) * 5, plant.run.started_at))["Inventory"]
+
+    assert sheet.max_row == 4
+    assert sheet["A3"].value
+    assert sheet["A4"].value.startswith("3 more rows: ")
+
+
 def test_the_inventory_alone(plant: Assessment) -> None:
     book = sheets(workbook.inventory(plant.assets[:2], plant.run.started_at))
 
