@@ -117,6 +117,7 @@ def _make_spawning_audible() -> None:
         sys.audit("_posixsubprocess.fork_exec", *args[:1])
         return original(*args)
 
+    # A module that is imported by its name has no attributes for mypy.
     spawning.fork_exec = audible  # type: ignore[attr-defined]
 
 

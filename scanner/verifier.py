@@ -352,6 +352,7 @@ def read_connection(connection: sqlite3.Connection) -> Rows:
             for column in columns
         )
         order = ' ORDER BY "seq"' if "seq" in columns else ""
+        # Names of tables and columns are those of COLUMNS above.
         rows[table] = [
             tuple(
                 Blob(value) if kind == "blob" else value

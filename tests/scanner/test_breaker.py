@@ -170,6 +170,7 @@ def test_a_datagram_without_answer_may_mean_that_nobody_listens_also_on_a_fragil
 
     governor.note_silence(one, 161, "version 2c", datagram=True)
 
+    assert one.health.needs_canary is None
     governor.check(one, Tier.IDENTIFY, 1.0)
 
 
