@@ -63,6 +63,9 @@ class NoAttempts:
     async def ended(self, *args: object, **row: object) -> None:
         return None
 
+    async def not_made(self, service: str, account: str) -> None:
+        return None
+
 
 Run = Callable[[object], object]
 
