@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import sqlite3
 import sys
 import threading
@@ -120,6 +121,15 @@ class Database:
     @property
     def dialect(self) -> str:
         return self.engine.dialect.name
+
+    def has_room(self, size: int) -> None:
+        """Raises StoreError where less than `size` bytes are left for a file of ours."""
+        if self.path is None:
+            return
+        with translated(self.place, self.kind):
+            left = shutil.disk_usage(self.path.parent).free
+        if left < size:
+            raise StoreError(f"{self.place}: {FULL_DISK}")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

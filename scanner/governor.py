@@ -253,13 +253,18 @@ class Governor:
         in_scope: Callable[[str, str], bool],
         *,
         since: tuple[datetime, float] | None = None,
+        resumed: bool = False,
     ) -> None:
-        """`since`: wall and monotonic clock when the scan was called for; None: now."""
+        """
+        `since`: wall and monotonic clock when the scan was called for; None: now. `resumed`: a
+        sitting that was killed may have connected to any device a moment ago.
+        """
         self.clock = clock
         self._permission = permission
         self._in_scope = in_scope
         self._deadlines: dict[str, float] = {}
         self._begun = since or (clock.wall(), clock.monotonic())
+        self._resumed = resumed
         self._devices: dict[str, Device] = {}
         self._zones: dict[str, ZoneState] = {}
         self._halt = asyncio.Event()
@@ -307,6 +312,8 @@ class Governor:
             self._devices[key] = Device(
                 zone=zone, key=key, address=address, limits=limits, tier=tier, budget=budget
             )
+            if self._resumed:
+                self.note_connect(self._devices[key])
         return self._devices[key]
 
     def devices(self) -> tuple[Device, ...]:

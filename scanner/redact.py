@@ -124,6 +124,7 @@ def spellings(secret: str) -> frozenset[bytes]:
         quote_plus(secret, errors="replace"), quote(secret, errors="replace"),
         json.dumps(secret)[1:-1], plain.hex(), plain.hex().upper(), plain.hex(" "), plain.hex(":"),
     }  # fmt: skip
+    texts |= {"".join(f"%{byte:{digits}}" for byte in plain) for digits in ("02x", "02X")}
     found = {text.encode("utf-8", "surrogatepass") for text in texts}
     found |= {secret.encode(coding, "surrogatepass") for coding in ("utf-16-le", "utf-16-be")}
     for before in range(3):  # in base64 it depends on what stands before it

@@ -163,6 +163,9 @@ class StartedQuestion:
 _META = TypeAdapter(RunMeta)
 _OBSERVATION = TypeAdapter(Observation)
 
+QUESTION_BYTES = 8 * 1024 * 1024
+"""More than the replies of one question come to, each of them bounded."""
+
 _PART = 500
 """How many rows are read at once."""
 
@@ -249,8 +252,13 @@ class RunStore:
     # --- writing while the scan goes on ---------------------------------------------------------
 
     async def question_started(self, key: str, *, protocol: str, at: datetime) -> None:
-        """A question's turn has come; nothing is sent yet. Raises ToolBug when it is finished."""
+        """
+        A question's turn has come; nothing is sent yet. Raises ToolBug when it is finished, and
+        StoreError where the disk has no room for its whole conversation: a connection whose
+        request cannot be written down would have to be left without one.
+        """
         split_key(key)
+        self._base.has_room(QUESTION_BYTES)
         await self._submit(lambda log: _start_question(log, key, protocol, at))
 
     async def intent(

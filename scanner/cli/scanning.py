@@ -278,7 +278,7 @@ async def _run(
         return windows.permission(which, zone, now)
 
     clock = Clock(monotonic=time.monotonic, wall=utc_now, sleep=asyncio.sleep)
-    governor = Governor(clock, permission, which.in_scope, since=since)
+    governor = Governor(clock, permission, which.in_scope, since=since, resumed=order.resume)
     with ThreadPoolExecutor(16, thread_name_prefix="library") as executor:
         engine = Engine(
             plan=plan,

@@ -10,12 +10,15 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scanner.store import QUESTION_BYTES
+from tests.integration.conftest import Said
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -411,57 +414,65 @@ def test_a_second_scan_of_a_site_waits_for_nobody_and_harms_nothing(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """A file system with little room, and what makes it large."""
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, that can be filled."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32M", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         if os.environ.get("CI"):
             pytest.fail("no small file system can be mounted here")
         pytest.skip("no small file system can be mounted here")
     try:
-        yield (
-            place,
-            lambda: (
-                subprocess.run(["mount", "-o", "remount,size=64M", str(place)], check=True) and None
-            ),
-        )
+        yield place
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("left", [QUESTION_BYTES - 1, 0], ids=["no room for a question", "none"])
 def test_a_full_disk_ends_the_scan_loses_nothing_and_resume_goes_on(
     walkdown: Walkdown,
+    begin_walkdown: Callable[..., subprocess.Popen[bytes]],
     write_site: WriteSite,
     plant: Callable[..., Any],
-    small_disk: tuple[Path, Callable[[], None]],
+    small_disk: Path,
+    left: int,
 ) -> None:
-    disk, enlarge = small_disk
-    out = disk / "run"
+    out, filler = small_disk / "run", small_disk / "filler"
     standing = plant("HMI-1", "SW-SUP")
     zone = {
         "id": "supervision",
         "networks": [f"127.{standing.octet}.1.2/32", f"127.{standing.octet}.1.8/29"],
         "sl_t": 1,
         "tier": "read",
-        "profile": "lab",
         "ports": standing.ports(),
     }
     site = write_site([zone])
+    process = begin_walkdown("scan", site, "--out", out)
+    end = time.monotonic() + 30
+    while not any(one["requests"] for one in standing.ledgers().values()):
+        assert time.monotonic() < end, "the scan did not begin"
+        time.sleep(0.05)
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while shutil.disk_usage(small_disk).free > left:
+            file.write(bytes(min(65536, shutil.disk_usage(small_disk).free - left)))
 
-    said = walkdown("scan", site, "--out", out)
+    printed, errors = process.communicate(timeout=60)
+    said = Said(code=process.returncode, out=printed.decode(), err=errors.decode())
 
     refused(said, out / "walkdown.db", "the disk is full", "--resume")
     sent = {name: ledger["requests"] for name, ledger in standing.ledgers().items()}
     shown = json.loads(walkdown("evidence", "show", out, "--json").out)
+    if left:
+        for name, ledger in standing.ledgers().items():
+            assert ledger["empty_connections"] == 0, f"{name}: a connection without its request"
     for name, requests in sent.items():
         mine = [one for one in shown if one["target"]["address"] == standing.address(name)]
         assert requests <= len([one for one in mine if one["request"]]), "sent but not written down"
     assert walkdown("evidence", "verify", out).code == 0
 
-    enlarge()
+    filler.unlink()
     resumed = walkdown("scan", site, "--out", out, "--resume")
     assert resumed.code == 0, resumed.err
     kept = {one["id"] for one in json.loads(walkdown("evidence", "show", out, "--json").out)}

@@ -757,7 +757,8 @@ async def test_a_full_disk_is_told_at_every_call_and_loses_nothing(tmp_path: Pat
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+def tiny_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr("scanner.store.QUESTION_BYTES", 0)  # so that it can be filled at all
     mounted = tmp_path / "tiny"
     mounted.mkdir()
     if os.geteuid() != 0:
@@ -781,6 +782,18 @@ async def test_a_file_system_that_is_full_is_told_and_loses_nothing(tiny_disk: P
     with RunStore.open(copied / "walkdown.db") as store:
         assert [exchange.id for exchange in store.exchanges()] == confirmed
         assert store.verify().whole
+
+
+async def test_no_question_begins_where_its_conversation_might_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_run(tmp_path / "walkdown.db")
+    monkeypatch.setattr("scanner.store.QUESTION_BYTES", shutil.disk_usage(tmp_path).free * 2)
+    with store, pytest.raises(StoreError, match="the disk is full"):
+        await start(store, key())
+
+    with RunStore.open(tmp_path / "walkdown.db", read_only=True) as kept:
+        assert not [event for event in kept.events() if event.kind == "question"]
 
 
 @pytest.mark.root
