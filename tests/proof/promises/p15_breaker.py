@@ -71,15 +71,18 @@ def measure(work: Work) -> Measured:
             return tally
 
         whole = work.in_chunks(CHUNK, part)
-    hit = int(whole.sums.get("struck while asked", 0))
-    enough = hit * 3 >= whole.cases
+    drawn = whole.cases + sum(
+        int(whole.sums.get(why, 0)) for why in ("over before", "never answered before")
+    )
+    enough = whole.cases * 3 >= drawn
     most = int(whole.figures.get("packets", 0))
     return Measured(
         passed=not whole.bad and enough,
         value=f"at most {most} packets after the moment, the last "
         f"{whole.figures.get('last_s', 0.0):.1f} s after it, at most "
-        f"{int(whole.figures.get('connections', 0))} new connection (the canary's); "
-        f"{whole.cases:,} devices that went silent, reset or slow, {hit:,} while they were asked",
+        f"{int(whole.figures.get('connections', 0))} new connection (the canary's), counted from "
+        f"the first packet that was not answered as before; {whole.cases:,} devices that went "
+        f"silent, reset or slow while they were asked, of {drawn:,}",
         cases=whole.cases,
         bad=whole.bad,
         faults=whole.faults,
@@ -194,12 +197,14 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
         # The emulator counts from the first packet that it was given to read.
         moment = min(p.at for p in packets) + patient.after_s
     if moment is None:
-        return Tally(cases=1)  # the scan was over before
+        return Tally(sums={"over before": 1})
     if not any(p.at < moment and p.source == patient.address and replies(p) for p in packets):
         # Section 6: silence of an address that never answered counts for nothing.
-        return Tally(cases=1, sums={"never answered before": 1})
+        return Tally(sums={"never answered before": 1})
     moment = noticed(patient, packets, moment)
     after = [p for p in ours if p.at >= moment]
+    if not after:
+        return Tally(sums={"over before": 1})
     connections = sum(
         p.at > moment and p.flags & (SYN | ACK) == SYN | ACK and p.target in OWN for p in packets
     )
@@ -216,7 +221,7 @@ def judged(patient: Patient, packets: Sequence[Packet]) -> Tally:
         cases=1,
         bad=int(bool(faults)),
         figures={"packets": len(after), "last_s": last, "connections": connections},
-        sums={"struck while asked": int(bool(after)), patient.way: 1},
+        sums={patient.way: 1},
         faults=tuple(f"{what}: {fault}" for fault in faults),
     )
 
@@ -229,6 +234,8 @@ def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float
     """
     served = {p.source_port for p in packets if p.source == patient.address and speaks(p)}
     asked = moment
+    waiting: set[int] = set()
+    """Ports of ours from which something was asked and not answered yet."""
     for packet in packets:
         if packet.at < moment:
             continue
@@ -236,11 +243,15 @@ def noticed(patient: Patient, packets: Sequence[Packet], moment: float) -> float
             if patient.way == "silent":
                 return packet.at
             asked = packet.at
+            if packet.payload or packet.flags & SYN:
+                waiting.add(packet.source_port)
         elif packet.source == patient.address and packet.source_port in served:
             late = packet.at - asked > FAULTS["slow"]["delay_s"] * 0.9 and packet.payload
             if patient.way == "slow" and late:
                 return asked
-            if patient.way == "resets" and packet.flags & RST and asked > moment:
+            if packet.payload:
+                waiting.discard(packet.target_port)
+            if patient.way == "resets" and packet.flags & RST and packet.target_port in waiting:
                 return packet.at
     return math.inf
 
@@ -257,7 +268,7 @@ PROMISE = Promise(
     number=15,
     title="Circuit breaker",
     target="at most 8 packets after a device goes silent, resets or slows, the last at most 5 s "
-    "after; 0 new connections",
+    "after; 0 new connections but the canary's",
     counts={"ci": 48, "full": 1000},
     measure=measure,
 )

@@ -53,7 +53,7 @@ def measure(work: Work) -> Measured:
         passed=not whole.bad and enough,
         value=f"last packet {last:.2f} s after the stop, at most {most} packets to one device; "
         f"{whole.cases:,} stops, {hit:,} while a scan was asking, {dead:,} with dead devices",
-        cases=whole.cases,
+        cases=hit,  # the others say nothing
         bad=whole.bad,
         faults=whole.faults,
         note="" if enough else "too many scans had ended before their stop",

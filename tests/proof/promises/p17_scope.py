@@ -56,7 +56,7 @@ def measure(work: Work) -> Measured:
         value=f"{outside + matrix.counts['outside']:.0f} packets outside; {tally.cases:,} scopes, "
         f"{ran:,} of them asked {everything:,} packets, the others asked nobody; and "
         f"{matrix.cases:,} packets of the matrix",
-        cases=tally.cases,
+        cases=ran,
         bad=tally.bad + matrix.bad,
         faults=(*tally.faults, *matrix.faults)[:20],
         note=f"{icmp:.0f} ICMP port unreachable by the kernel, to devices that answered a datagram "

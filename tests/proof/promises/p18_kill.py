@@ -64,7 +64,7 @@ def measure(work: Work) -> Measured:
         f"{int(whole.sums.get('repeated', 0))} requests repeated, resumed within {resume:.1f} s; "
         f"{whole.cases:,} kills, {hit:,} while asking, "
         f"{int(whole.sums.get('in flight', 0)):,} questions in flight",
-        cases=whole.cases,
+        cases=hit,  # the others say nothing
         bad=whole.bad,
         faults=whole.faults,
         note="" if enough else "too few kills hit a scan that was asking",

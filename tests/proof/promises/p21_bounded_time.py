@@ -102,9 +102,11 @@ def judged(raw: Mapping[str, Any], packets: Sequence[Packet], watch: Mapping[str
 
 
 def stalls(watch: Mapping[str, Any]) -> Tally:
-    held = float(watch["most_cpu_s"])
+    held = float(watch["most_held_s"])
     what = watch["long"][0]["what"] if watch["long"] else ""
-    faults = (f"a callback used {held * 1000:.0f} ms: {what}",) if held > STALL_S else ()
+    faults = (
+        (f"a callback held the loop for {held * 1000:.0f} ms: {what}",) if held > STALL_S else ()
+    )
     return Tally(
         cases=1, bad=len(faults), figures={"stall_ms": held * 1000},
         sums={"callbacks": watch["callbacks"]}, faults=faults,
