@@ -1,9 +1,9 @@
 """
 Sockets as the safety contract wants them; used by scanner.session and by nothing else.
 
-Every socket gives up after 2 s without acknowledgement, also when this process is gone
-(`TCP_USER_TIMEOUT`), offers a small receive window, and ends with FIN: half-close, bounded drain,
-close. Source: tcp(7), RFC 9293 sections 3.6 and 3.10.
+Every socket gives up after 2 s without acknowledgement, once connected after 1.5 s, also when this
+process is gone (`TCP_USER_TIMEOUT`), offers a small receive window, and ends with FIN: half-close,
+bounded drain, close. Source: tcp(7), RFC 9293 sections 3.6 and 3.10.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ MIN_SEGMENT = 536
 """What a segment carries where the kernel does not tell (RFC 9293 section 3.7.1)."""
 
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+_TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
 _TIMESTAMP = 35 if sys.platform == "linux" and struct.calcsize("l") == 8 else None
@@ -462,6 +463,11 @@ class Wire:
         reservation = await self._reserve(packets, closing=True)
         still_sending = False
         try:
+            if _TCP_QUICKACK is not None:
+                # A delayed acknowledgement that is due now could follow our FIN; where the device
+                # closed first, it answers that one, and our kernel answers with a reset.
+                with suppress(OSError):
+                    self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
             self._socket.shutdown(socket.SHUT_WR)
             reservation.left(self._governor.clock.monotonic())
             still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)

@@ -228,6 +228,14 @@ class _Dump:
         except FileNotFoundError:
             return 0
 
+    def _waits(self) -> bool:
+        """Whether it sleeps for want of packets; on a busy machine it may have some to take yet."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return True
+        return stat.rpartition(")")[2].split()[0] != "R"
+
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + 20
         while self._size() < 24:
@@ -240,7 +248,7 @@ class _Dump:
         """Wait until what the kernel holds is written, then end it."""
         if self._process.poll() is None:
             size = -1
-            while size != (size := self._size()):
+            while size != (size := self._size()) or not self._waits():
                 time.sleep(0.15)
             self._process.send_signal(signal.SIGINT)
         try:
