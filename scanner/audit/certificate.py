@@ -47,6 +47,9 @@ CONTROL = frozenset({"modbus", "s7", "enip"})
 """Probes whose ports want a request on every connection: there no server speaks first."""
 SEATS = {2404: "IEC 60870-5-104", 20000: "DNP3"}
 PRINTERS = range(9100, 9108)
+NOTHING_SENT = "nothing was sent"
+COUNTERS = "counters of the scan"
+OWN_WORD = "the scan's own word, which no packet confirms"
 NO_LIMITS = "the record does not say what was allowed"
 
 Measured = tuple[str, bool | None, str]
@@ -327,7 +330,7 @@ def _no_write(seen: _Seen) -> Measured:
         if verdict in ("write", "unknown"):
             bad[f"{one.protocol} {one.service}"] += 1
     if not verdicts:
-        return "nothing was sent", None, "records"
+        return NOTHING_SENT, None, "records"
     words = (
         f"{verdicts['write']} writes, {verdicts['unknown']} unknown of {sum(verdicts.values())} "
         f"requests on record ({verdicts['read']} reads, {verdicts['session']} session set-ups, "
@@ -352,6 +355,8 @@ def _one_connection(seen: _Seen) -> Measured:
         for _, change in sorted(changes, key=lambda c: (c[0], c[1])):
             now += change
             most = max(most, now)
+    if not most:
+        return "no connection was made", None, "packets"
     return f"{most} open at once to one device, at most{_chassis(seen)}", most <= 1, "packets"
 
 
@@ -366,7 +371,7 @@ def _from_safety(seen: _Seen, name: str, most: int, what: str) -> Measured:
         return "no figures were kept", None, "records"
     values = [int(getattr(one, name)) for one in seen.all.safety.devices]
     worst = max(values, default=0)
-    return f"{worst} {what}, at most", worst <= most, "counters of the scan"
+    return f"{worst} {what}, at most; {OWN_WORD}", None if worst <= most else False, COUNTERS
 
 
 def _device_rate(seen: _Seen) -> Measured:
@@ -386,6 +391,8 @@ def _device_rate(seen: _Seen) -> Measured:
         peaks[limit.profile] = max(peak, peaks.get(limit.profile, 0))
         if cap is not None and peak > cap:
             over.append(f"{limit.addresses[0]}: {peak} of {cap}")
+    if not times:
+        return NOTHING_SENT, None, "packets"
     early = _early_connections(seen)
     words = "peaks in 1 s: " + ", ".join(f"{k} {v}" for k, v in sorted(peaks.items()))
     words += f"; {len(early)} connections too soon"
@@ -418,8 +425,12 @@ def _rate_from_safety(seen: _Seen) -> Measured:
         cap = caps.get((one.zone or "", one.address or ""))
         if cap is not None and one.peak_packets_1s > cap:
             over.append(f"{one.address}: {one.peak_packets_1s} of {cap}")
-    peak = max((one.peak_packets_1s for one in seen.all.safety.devices), default=0)
-    return f"at most {peak} in 1 s{_list(over)}", not over, "counters of the scan"
+    peaks: dict[str, int] = {}
+    for one in seen.all.safety.devices:
+        profile = one.profile or "?"
+        peaks[profile] = max(one.peak_packets_1s, peaks.get(profile, 0))
+    told = ", ".join(f"{profile} {peak}" for profile, peak in sorted(peaks.items()))
+    return f"peaks in 1 s: {told}{_list(over)}; {OWN_WORD}", False if over else None, COUNTERS
 
 
 def _list(bad: Sequence[str]) -> str:
@@ -454,7 +465,9 @@ def _zone_rate(seen: _Seen) -> Measured:
         for zone, peak in sorted(peaks.items())
         if (cap := caps[zone]) is not None and peak > cap
     ]
-    peak = max(peaks.values(), default=0)
+    if not peaks:
+        return NOTHING_SENT, None, "packets"
+    peak = max(peaks.values())
     return f"at most {peak} to one zone in 1 s{_list(over)}", not over, "packets"
 
 
@@ -476,6 +489,8 @@ def _is_cap(seen: _Seen) -> Measured:
         if (cap := caps[zone]) is not None
     )
     counted = sum(map(len, devices.values()))
+    if not counted:
+        return NOTHING_SENT, None, "packets"
     return f"{over} windows over, {counted} packets", over == 0, "packets"
 
 
@@ -490,7 +505,7 @@ def _budget(seen: _Seen) -> Measured:
         for one in seen.all.safety.devices:
             if (device := seen.device.get(one.address or "")) is not None:
                 sent[device] += one.packets_counted
-        basis = "counters of the scan"
+        basis = COUNTERS
     else:
         return "no figures were kept", None, "records"
     over = [
@@ -498,14 +513,21 @@ def _budget(seen: _Seen) -> Measured:
         for device, count in sent.items()
         if count > seen.limits[device].budget
     ]
+    if not sent.total():
+        return NOTHING_SENT, None, basis
     granted = sum(seen.limits[device].budget for device in sent)
     words = f"{sum(sent.values())} sent of {granted} granted to {len(sent)} devices"
-    return f"{words}, {len(over)} over{_list(over)}", not over, basis
+    if len(seen.all.sittings) > 1:
+        words += f" in {len(seen.all.sittings)} sittings, each granted what it printed"
+    words += f", {len(over)} over{_list(over)}"
+    if basis == COUNTERS:
+        return f"{words}; {OWN_WORD}", False if over else None, basis
+    return words, not over, basis
 
 
 def _own_protocol(seen: _Seen) -> Measured:
     if not seen.named:
-        return "nothing was sent", None, "records"
+        return NOTHING_SENT, None, "records"
     foreign = [
         f"{one.service} on port {exchange.target.port} ({exchange.probe})"
         for exchange, one in seen.named
@@ -562,8 +584,9 @@ def _lacking(seen: _Seen) -> str:
 
 def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
     """
-    Bytes on the wire that no request on record accounts for, by endpoint. One where a request was
-    cut off in mid-flight is left out: what was sent of it is not known.
+    Bytes on the wire that no request on record accounts for, by endpoint. A request that was cut
+    off in mid-flight may have been sent or not; where it was encrypted, how long it became is not
+    known, and its endpoint is left out.
     """
     wire = _on_the_wire(seen)
     for exchange, named in seen.named:
@@ -572,9 +595,18 @@ def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
     recorded: Counter[tuple[str, int, str]] = Counter()
     for exchange in seen.all.exchanges:
         recorded[_endpoint(exchange)] += exchange.wire_bytes_out
-    unsure = {_endpoint(e) for e in seen.all.exchanges if e.finished_at is None}
+    sealed = {_endpoint(e) for e, named in seen.named if named.protocol in ("tls", "ssh")}
+    unsure = set()
+    for exchange in seen.all.exchanges:
+        if exchange.finished_at is None:
+            recorded[_endpoint(exchange)] += len(exchange.request)
+            unsure.add(_endpoint(exchange))
     more = {place: count - recorded[place] for place, count in wire.items()}
-    return {place: count for place, count in more.items() if count > 0 and place not in unsure}
+    return {
+        place: count
+        for place, count in more.items()
+        if count > 0 and not (place in unsure and place in sealed)
+    }
 
 
 def _no_drop(seen: _Seen) -> Measured:
@@ -590,8 +622,13 @@ def _no_drop(seen: _Seen) -> Measured:
         and one.ended_by != "device"
         and (one.target, one.port) in control
     ]
-    taken = sum(one.opened is not None for one in seen.connections)
-    return f"{len(dropped)} of {taken} connections{_list(dropped)}", not dropped, "packets"
+    taken = sum(
+        one.opened is not None and (one.target, one.port) in control for one in seen.connections
+    )
+    if not taken:
+        return "no controller was connected to", None, "packets"
+    words = f"{len(dropped)} of {_count(taken, 'connection')} to controllers{_list(dropped)}"
+    return words, not dropped, "packets"
 
 
 def _well_formed(seen: _Seen) -> Measured:
@@ -603,7 +640,7 @@ def _well_formed(seen: _Seen) -> Measured:
     ]
     basis = "records and packets" if seen.has_packets else "records"
     if not seen.named:
-        return "nothing was sent", None, basis
+        return NOTHING_SENT, None, basis
     return f"{len(odd)} malformed{_list(odd)}", not odd, basis
 
 
@@ -622,6 +659,8 @@ def _clean_goodbye(seen: _Seen) -> Measured:
                 excused[why or "that were left alone"] += 1
             else:
                 resets.append(f"{one.target} port {one.port}")
+    if not seen.connections and not resets:
+        return "no connection was made", None, "packets"
     words = f"{len(resets)} resets from us{_list(resets)}"
     if excused:
         kinds = (f"{count} to devices {why}" for why, count in sorted(excused.items()))
@@ -651,7 +690,7 @@ def _no_seat(seen: _Seen) -> Measured:
     )
     bad = [*taken, *programmers, *crowded]
     if not seen.all.exchanges:
-        return "nothing was sent", None, "records"
+        return NOTHING_SENT, None, "records"
     return words + _list(bad), not bad, "records and packets" if seen.has_packets else "records"
 
 
@@ -708,9 +747,16 @@ def _silence(seen: _Seen) -> Measured:
             for device, p in seen.counted()
         ]
     moments: list[tuple[datetime, str, str | None]] = [(at, w, None) for at, w in seen.all.stops]
-    moments += [(at, f"the end of the window of zone {z}", z) for at, z in sorted(seen.all.ends)]
+    # An end that came when all was over proves nothing.
+    known = max([at for at, _, _ in sent] + [at.timestamp() for at, _ in seen.all.stops], default=0)
+    moments += [
+        (at, f"the end of the window of zone {zone}", zone)
+        for at, zone in sorted(seen.all.ends)
+        if at.timestamp() <= known
+    ]
     if not moments or not sent:
-        return "no stop, and no window that ends", None, basis
+        return "no stop, and no window that ended while something was asked", None, basis
+    what = "packet" if seen.has_packets else "request"
     bad: list[str] = []
     worst: tuple[float, str] | None = None
     for moment, why, zone in moments:
@@ -723,17 +769,16 @@ def _silence(seen: _Seen) -> Measured:
         worst = max(worst or (last, why), (last, why))
         most = max(Counter(address for _, _, address in late).values())
         if last > SILENT_S:
-            what = "a packet" if seen.has_packets else "a request"
-            bad.append(f"{what} {last:.2f} s after {why}")
+            bad.append(f"a {what} {last:.2f} s after {why}")
         elif most > AFTER_STOP:
             bad.append(f"{most} packets to one device after {why}")
     if worst is not None:
-        words = f"the last one {worst[0]:.2f} s after {worst[1]}"
+        words = f"the last {what} {worst[0]:.2f} s after {worst[1]}"
     else:
         moment, why, _ = min(moments, key=lambda one: one[0])
         first = moment.timestamp()
         left = min((first - at for at, _, _ in sent if at <= first), default=0.0)
-        words = f"nothing after it; the last one {_span(left)} before {why}"
+        words = f"nothing after it; the last {what} {_span(left)} before {why}"
     return words + _list(bad), not bad, basis
 
 
@@ -749,7 +794,7 @@ def _scope(seen: _Seen) -> Measured:
     asked = len({e.target.address for e in seen.all.exchanges})
     words = f"{len(outside)} requests outside {len(planned)} planned addresses, {asked} asked"
     if not seen.all.exchanges:
-        return "nothing was sent", None, "records"
+        return NOTHING_SENT, None, "records"
     return words + _list(outside), not outside, "records"
 
 
