@@ -35,10 +35,17 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    MultipleResultsFound,
+    NoResultFound,
+    SQLAlchemyError,
+)
 from sqlalchemy.types import TypeDecorator
 
-from scanner.errors import StoreError
+from scanner.errors import Damaged, StoreError
 
 if TYPE_CHECKING:  # both take long to import, and most runs need neither
     import psycopg
@@ -352,7 +359,7 @@ def open_existing(
         _check(database)
         revision = _revision(database)
         if revision is None:
-            raise StoreError(f"{database.place}: this is not a Walkdown {kind.noun}")
+            raise Damaged(f"{database.place}: this is not a Walkdown {kind.noun}")
         if revision == kind.head:
             return database
         if revision not in known_revisions(kind):
@@ -451,13 +458,26 @@ def translated(place: str, kind: Kind) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"{place}: {_explain(error, kind)}") from error
+        raise _told_as(error.orig)(f"{place}: {_explain(error, kind)}") from error
+    except NoResultFound as error:
+        raise Damaged(f"{place}: damaged: a row is missing") from error
+    except MultipleResultsFound as error:
+        raise Damaged(f"{place}: damaged: there are more rows than one") from error
     except SQLAlchemyError as error:
         raise StoreError(f"{place}: {_first_line(error)}") from error
     except sqlite3.Error as error:
-        raise StoreError(f"{place}: {_explain_sqlite(error, kind)}") from error
+        raise _told_as(error)(f"{place}: {_explain_sqlite(error, kind)}") from error
     except OSError as error:
         raise StoreError(f"{place}: {_explain_os(error)}") from error
+
+
+def _told_as(error: BaseException | None) -> type[StoreError]:
+    """Whether the content of a SQLite file is to blame, or its circumstances."""
+    if not isinstance(error, sqlite3.Error):
+        return StoreError
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    other = (BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN)
+    return StoreError if code in other else Damaged
 
 
 def _explain(error: DBAPIError, kind: Kind) -> str:
@@ -592,9 +612,9 @@ def _inspect_file(path: Path, kind: Kind) -> None:
         with path.open("rb") as file:
             header = file.read(100)
         if len(header) < 100 or not header.startswith(SQLITE_MAGIC):
-            raise StoreError(f"{path}: this is not a Walkdown {kind.noun}")
+            raise Damaged(f"{path}: this is not a Walkdown {kind.noun}")
     if int.from_bytes(header[68:72], "big") != kind.application_id:
-        raise StoreError(f"{path}: this is not a Walkdown {kind.noun}")
+        raise Damaged(f"{path}: this is not a Walkdown {kind.noun}")
 
 
 def _check(database: Database) -> None:
@@ -603,7 +623,7 @@ def _check(database: Database) -> None:
     with database.reading() as connection:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if found != "ok":
-        raise StoreError(
+        raise Damaged(
             f"{database.place}: damaged ({_first_line(Exception(found))});"
             " keep the file and use a copy from a backup"
         )

@@ -5,7 +5,8 @@ WalkdownError
 ├── UsageError            wrong arguments                                   (exit 1)
 │   ├── SiteError         the site file, with file, line and a hint         (exit 1)
 │   └── SiteErrors        all problems of a site file at once               (exit 1)
-├── StoreError            database locked, newer, full or damaged           (exit 1)
+├── StoreError            database locked, newer or full                    (exit 1)
+│   └── Damaged           what it holds is no record of ours any more       (exit 1)
 ├── ToolBug               our own contract was broken                       (exit 4)
 ├── Withheld              the governor said no; nothing was sent
 │   ├── GuardRefused      the frame is not on the allow-list
@@ -66,6 +67,10 @@ class SiteErrors(UsageError):
 
 class StoreError(WalkdownError):
     """The database cannot be used; the message says why and what to do."""
+
+
+class Damaged(StoreError):
+    """What lies there is no whole database of ours: the place is right, the content is not."""
 
 
 class ToolBug(WalkdownError):

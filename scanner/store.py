@@ -46,7 +46,7 @@ from sqlalchemy.types import NullType
 
 from scanner import database, evidence
 from scanner.database import RUN, Database, UtcTime
-from scanner.errors import StoreError, ToolBug
+from scanner.errors import Damaged, StoreError, ToolBug
 from scanner.evidence import Event
 from scanner.model import Exchange, Observation, Outcome, Target, Tier, Transport
 from scanner.signing import Signer, is_file_name, is_hex
@@ -233,7 +233,13 @@ class RunStore:
     def open(
         cls, place: str | Path, *, read_only: bool = False, busy_timeout_s: float = 5.0
     ) -> RunStore:
-        """An existing run. `read_only` works beside a running scan."""
+        """
+        An existing run. `read_only` works beside a running scan. It refuses a file with a rollback
+        journal (Damaged): SQLite would write that back into it, and a record is not changed by
+        whoever reads it.
+        """
+        if read_only:
+            _refuse_journal(place)
         base = database.open_existing(
             place,
             RUN,
@@ -358,7 +364,7 @@ class RunStore:
         try:
             return _META.validate_json(text or "")
         except ValidationError as error:
-            raise StoreError(f"{self.place}: damaged: the run's own record is missing") from error
+            raise Damaged(f"{self.place}: damaged: the run's own record is missing") from error
 
     def status(self) -> RunStatus:
         with self._base.reading() as connection:
@@ -560,7 +566,7 @@ class RunStore:
                 yield _OBSERVATION.validate_json(row.body)
             except ValidationError as error:
                 words = "damaged: an observation is not readable"
-                raise StoreError(f"{self.place}: {words}") from error
+                raise Damaged(f"{self.place}: {words}") from error
 
     def _raw_rows(self, table: Table) -> Iterator[dict[str, object]]:
         return (_raw(table, row) for row in self._rows(_as_kept(table), table.c.seq))
@@ -827,6 +833,22 @@ def _seal(log: _Log, signer: Signer, files: dict[str, str], now: datetime) -> No
 
 
 # --- small things ------------------------------------------------------------------------------
+
+
+def _refuse_journal(place: str | Path) -> None:
+    """A run that ended has none: a scan writes a log (-wal), which only adds."""
+    path = database.parse_place(place)[1]
+    if path is None:
+        return
+    path = path.resolve()  # SQLite looks for it where the file really lies
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists() and journal.stat().st_size:
+        raise Damaged(
+            f"{journal}: a rollback journal lies beside this run, and would be written into it by "
+            "opening it; nothing was opened or changed. If a scan is just ending, try again. Else "
+            "the machine stopped while it ended, or somebody laid it there: keep the folder as it "
+            "is, and use a copy from before"
+        )
 
 
 def _question_state(log: _Log, key: str) -> str | None:

@@ -10,15 +10,17 @@ verify.)
 What it checks: every event is linked to the one before it with SHA-256; every stored request,
 reply, observation and state is the one that the events tell of, and none is missing or added; each
 end record carries an Ed25519 signature over the number of events and the link before it; the files
-that were signed for are unchanged.
+that were signed for are unchanged. It does not look at report, tables and assessment.json: they are
+not signed, and are made again from the record (walkdown assess RUN).
 
 Outcomes and exit codes:
     0  intact and signed to its end. Without --public-key the signer is not known: whoever forged
        the whole record could have signed it with a key of his own.
     1  intact, but not signed to its end: what came after the last event may have been cut off
        without a trace. A run that was killed looks like this too.
-    2  broken: something was changed, dropped, swapped, inserted or signed by another key.
-    3  cannot be read.
+    2  broken: something was changed, dropped, swapped, inserted or signed by another key, or a
+       rollback journal lies beside the database and makes another one of it when it is opened.
+    3  nothing was checked: it cannot be read, the arguments are wrong, `cryptography` is missing.
 A run of several sittings that is cut back to the signed end of an earlier one is only noticed with
 --head, the last link as written down elsewhere (it is printed in the report).
 
@@ -38,11 +40,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has this script may have any Python
+    sys.stderr.write("nothing was checked: Python 3.11 or newer is needed\n")
+    raise SystemExit(3)
+MISSING = ""
+"""Why signatures cannot be checked here."""
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+except ImportError as error:
+    MISSING = f"the package `cryptography` is needed (pip install cryptography): {error}"
 
 SIGNED, UNSIGNED, BROKEN, UNREADABLE = 0, 1, 2, 3
 OUTCOMES = ("intact and signed", "intact, not signed to its end", "broken", "cannot be read")
@@ -59,6 +73,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "observations": ("seq", "id", "question", "current", "body"),
 }  # fmt: skip
 OTHER_TABLES = {"run_version"}
+COVERED = (
+    "covered: the record and the files signed with it; report, tables and assessment.json are not "
+    "(made again by: walkdown assess RUN)"
+)
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """Table to its rows, columns as in COLUMNS; text as UTF-8 bytes, blobs as Blob."""
@@ -130,65 +148,64 @@ def _follow_events(
             raise Broken(f"{where} ({kind}): not written in the one form")
         if (kind == "run") != (seq == 1):
             raise Broken(f"{where} ({kind}): a run begins once, with its first event")
-        match kind:
-            case "run":
-                run = {
-                    "id": told["id"], "meta": ("sha256", told["meta_sha256"]), "state": "running",
-                    "reason": "", "state_at": _time(told["at"]), "safety": None,
+        if kind == "run":
+            run = {
+                "id": told["id"], "meta": ("sha256", told["meta_sha256"]), "state": "running",
+                "reason": "", "state_at": _time(told["at"]), "safety": None,
+            }  # fmt: skip
+        elif kind == "question":
+            questions[told["question"]] = {
+                "key": told["question"], "protocol": told["protocol"], "state": "started",
+                "started_at": _time(told["at"]), "started_seq": seq,
+            }  # fmt: skip
+        elif kind == "intent":
+            same = ("question", "zone", "address", "port", "transport", "probe", "tier")
+            exchanges[seq] = {name: told[name] for name in (*same, "label")} | {
+                "seq": seq, "sent_at": _time(told["sent_at"]), "finished_at": None,
+                "outcome": None, "reason": "", "wire_out": 0, "wire_in": 0, "sha256": sha256,
+                "request": ("sha256", told["request_sha256"], told["request_length"]),
+                "reply": ("sha256", hashlib.sha256(b"").hexdigest(), 0),
+            }  # fmt: skip
+        elif kind == "ended":
+            if told["exchange"][:1] != "x":
+                raise Broken(f"{where}: ends something that is no exchange")
+            exchanges[int(told["exchange"][1:])].update(
+                outcome=told["outcome"], reason=told["reason"], sha256=sha256,
+                finished_at=_time(told["finished_at"]), wire_out=told["wire_out"],
+                wire_in=told["wire_in"],
+                reply=("sha256", told["reply_sha256"], told["reply_length"]),
+            )  # fmt: skip
+        elif kind == "observation":
+            key = told["question"]
+            if key in shown:
+                observations[shown[key]]["current"] = 0
+            shown[key] = seq
+            observations[seq] = {
+                "seq": seq, "id": told["id"], "question": key, "current": 1,
+                "body": ("sha256", told["sha256"]),
+            }  # fmt: skip
+            if key not in questions:
+                questions[key] = {
+                    "key": key, "protocol": told["protocol"], "started_seq": seq,
+                    "started_at": _time(told["started_at"]),
                 }  # fmt: skip
-            case "question":
-                questions[told["question"]] = {
-                    "key": told["question"], "protocol": told["protocol"], "state": "started",
-                    "started_at": _time(told["at"]), "started_seq": seq,
-                }  # fmt: skip
-            case "intent":
-                same = ("question", "zone", "address", "port", "transport", "probe", "tier")
-                exchanges[seq] = {name: told[name] for name in (*same, "label")} | {
-                    "seq": seq, "sent_at": _time(told["sent_at"]), "finished_at": None,
-                    "outcome": None, "reason": "", "wire_out": 0, "wire_in": 0, "sha256": sha256,
-                    "request": ("sha256", told["request_sha256"], told["request_length"]),
-                    "reply": ("sha256", hashlib.sha256(b"").hexdigest(), 0),
-                }  # fmt: skip
-            case "ended":
-                if told["exchange"][:1] != "x":
-                    raise Broken(f"{where}: ends something that is no exchange")
-                exchanges[int(told["exchange"][1:])].update(
-                    outcome=told["outcome"], reason=told["reason"], sha256=sha256,
-                    finished_at=_time(told["finished_at"]), wire_out=told["wire_out"],
-                    wire_in=told["wire_in"],
-                    reply=("sha256", told["reply_sha256"], told["reply_length"]),
-                )  # fmt: skip
-            case "observation":
-                key = told["question"]
-                if key in shown:
-                    observations[shown[key]]["current"] = 0
-                shown[key] = seq
-                observations[seq] = {
-                    "seq": seq, "id": told["id"], "question": key, "current": 1,
-                    "body": ("sha256", told["sha256"]),
-                }  # fmt: skip
-                if key not in questions:
-                    questions[key] = {
-                        "key": key, "protocol": told["protocol"], "started_seq": seq,
-                        "started_at": _time(told["started_at"]),
-                    }  # fmt: skip
-                over = "interrupted" if told["outcome"] == "interrupted" else "finished"
-                questions[key]["state"] = over
-            case "reopened":
-                questions[told["question"]]["state"] = "open"
-            case "state":
-                run.update(state=told["state"], reason=told["reason"], state_at=_time(told["at"]))
-            case "safety":
-                run["safety"] = ("sha256", told["sha256"])
-            case "limits" | "capture" | "halt" | "left":
-                if not isinstance(told, dict):
-                    raise Broken(f"{where} ({kind}): not readable")
-            case "end":
-                _check_end(told, seq=seq, run=run["id"], link=link, public_key=public_key)
-                verdict.ends.append(told["statement"])
-                verdict.signed_to = seq
-            case _:
-                raise Broken(f"{where}: a kind that this verifier does not know: {kind!r}")
+            over = "interrupted" if told["outcome"] == "interrupted" else "finished"
+            questions[key]["state"] = over
+        elif kind == "reopened":
+            questions[told["question"]]["state"] = "open"
+        elif kind == "state":
+            run.update(state=told["state"], reason=told["reason"], state_at=_time(told["at"]))
+        elif kind == "safety":
+            run["safety"] = ("sha256", told["sha256"])
+        elif kind in ("limits", "capture", "halt", "left"):
+            if not isinstance(told, dict):
+                raise Broken(f"{where} ({kind}): not readable")
+        elif kind == "end":
+            _check_end(told, seq=seq, run=run["id"], link=link, public_key=public_key)
+            verdict.ends.append(told["statement"])
+            verdict.signed_to = seq
+        else:
+            raise Broken(f"{where}: a kind that this verifier does not know: {kind!r}")
         link = calculated
         verdict.events, verdict.head = seq, sha256
     if not run:
@@ -316,6 +333,13 @@ def _is_hex(text: Any, digits: int) -> bool:
 
 def read_rows(database: Path) -> Rows:
     """Every row of a run's database. Raises sqlite3.Error, Broken and OSError."""
+    database = database.resolve()  # SQLite looks for the files beside it where it really lies
+    journal = database.with_name(database.name + "-journal")
+    if journal.exists() and journal.stat().st_size:
+        raise Broken(
+            f"{journal.name} lies beside the database: whoever opens it with SQLite reads another "
+            "record than the one that stands here"
+        )
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "run.db"
         shutil.copyfile(database, copy)
@@ -386,7 +410,7 @@ def known_key(given: str) -> str:
     key = load_pem_public_key(content)
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("not an Ed25519 key")
-    return key.public_bytes_raw().hex()
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
 def verify_place(place: Path, *, public_key: str | None = None, head: str | None = None) -> Verdict:
@@ -403,28 +427,36 @@ def verify_place(place: Path, *, public_key: str | None = None, head: str | None
     return verdict
 
 
+class Arguments(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Its own code for wrong arguments is 2, which here says broken."""
+        self.print_usage(sys.stderr)
+        self.exit(UNREADABLE, f"nothing was checked: {message}\n")
+
+
 def main(arguments: Sequence[str], write: Callable[[str], object]) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Arguments(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--public-key", help="key that must have signed: a file or 64 hex digits")
     parser.add_argument("--head", help="last link as written down elsewhere")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
+    if MISSING:
+        write(f"nothing was checked: {MISSING}\n")
+        return UNREADABLE
     try:
         key = known_key(given.public_key) if given.public_key else None
         head = given.head.lower() if given.head else None
         verdict = verify_place(given.run, public_key=key, head=head)
     except (OSError, ValueError, sqlite3.Error) as error:
-        write(f"cannot be read: {error}\n")
+        write(ascii(f"cannot be read: {error}")[1:-1] + "\n")
         return UNREADABLE
     end = verdict.ends[-1] if verdict.ends else None
     if given.json:
         told = {
             "outcome": OUTCOMES[verdict.outcome], "problems": verdict.problems,
             "events": verdict.events, "head": verdict.head, "signed_to": verdict.signed_to,
-            "end": end, "key_compared": key is not None,
+            "end": end, "key_compared": key is not None, "covers": COVERED,
         }  # fmt: skip
         write(json.dumps(told, indent=2) + "\n")
         return verdict.outcome
@@ -438,8 +470,21 @@ def main(arguments: Sequence[str], write: Callable[[str], object]) -> int:
         write(f"  unsigned since event {verdict.signed_to + 1}: more may have been cut off\n")
     elif verdict.outcome == SIGNED and head is None:
         write("  a later sitting, cut off whole, would only show with --head\n")
+    if verdict.outcome != BROKEN:
+        write(f"  {COVERED}\n")
     return verdict.outcome
 
 
+def script() -> int:
+    """Whatever goes wrong, the code is none of those that are a verdict (Python's own is 1)."""
+    try:
+        code = main(sys.argv[1:], sys.stdout.write)
+        sys.stdout.flush()
+    except Exception as error:
+        sys.stderr.write(f"nothing was checked: {type(error).__name__}\n")
+        return UNREADABLE
+    return code
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:], sys.stdout.write))
+    raise SystemExit(script())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scanner import evidence, signing, verifier
+from scanner.errors import StoreError
 from scanner.model import Observation, Outcome, Target, Tier, Transport
 from scanner.store import RunMeta, RunStore, question_key
 from tests.proof import mutations
@@ -156,8 +159,6 @@ def test_a_changed_file_is_found_by_both_through_the_database(
 
 
 def product_says(path: Path, key: str) -> str:
-    from scanner.errors import StoreError
-
     try:
         with RunStore.open(path, read_only=True) as store:
             return store.verify(public_key=key).outcome
@@ -214,6 +215,97 @@ def test_its_exit_codes_tell_signed_unsigned_broken_and_unreadable(
     assert "unsigned since event" in words
 
 
+def test_it_says_what_it_covers_and_what_not(folder: Path) -> None:
+    code, words = alone(folder / "run")
+
+    assert code == 0
+    assert "report, tables and assessment.json are not" in words
+    assert "assessment.json are not" in json.loads(alone(folder / "run", "--json")[1])["covers"]
+
+
+def test_a_rollback_journal_beside_the_database_is_broken_for_both_and_stays(
+    folder: Path, tmp_path: Path
+) -> None:
+    """It makes another record of the database as soon as anybody opens that with SQLite."""
+    copy = shutil.copytree(folder / "run", tmp_path / "copy")
+    add_journal(copy / "walkdown.db")
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+
+    code, words = alone(copy)
+
+    assert code == 2
+    assert "walkdown.db-journal lies beside the database" in words
+    assert alone(copy / "walkdown.db")[0] == 2
+    link = tmp_path / "elsewhere.db"
+    link.symlink_to(copy / "walkdown.db")
+    assert alone(link)[0] == 2
+    for place in (copy / "walkdown.db", link):
+        with pytest.raises(StoreError, match=r"walkdown\.db-journal"):
+            RunStore.open(place, read_only=True)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+    forged = shutil.copytree(copy, tmp_path / "forged")  # the journal is a real one
+    with sqlite3.connect(forged / "walkdown.db") as connection:
+        assert connection.execute("SELECT state FROM run").fetchone() == ("FINISHED",)
+    connection.close()
+    assert not (forged / "walkdown.db-journal").exists()
+
+
+def add_journal(database: Path) -> None:
+    """A hot journal that writes FINISHED for finished (sqlite.org, File Format, 3: journals)."""
+    content = database.read_bytes()
+    size = int.from_bytes(content[16:18], "big")
+    pages = [content[at : at + size] for at in range(0, len(content), size)]
+    changed = [
+        (number, page.replace(b"finished", b"FINISHED"))
+        for number, page in enumerate(pages, 1)
+        if b"finished" in page
+    ]
+    header = (len(changed), 7, len(pages), 512, size)
+    journal = bytes.fromhex("d9d505f920a163d7") + b"".join(n.to_bytes(4, "big") for n in header)
+    journal = journal.ljust(512, b"\0")
+    for number, page in changed:
+        check = (7 + sum(page[at] for at in range(size - 200, 0, -200))) & 0xFFFFFFFF
+        journal += number.to_bytes(4, "big") + page + check.to_bytes(4, "big")
+    database.with_name(database.name + "-journal").write_bytes(journal)
+
+
+def script(tmp_path: Path, *arguments: object, block: str = "") -> tuple[int, str]:
+    """The file alone, in a Python that lacks a package."""
+    shutil.copyfile(verifier.__file__, tmp_path / "verify_evidence.py")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{block!r}] = None\n")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "verify_evidence.py"), *map(str, arguments)],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_cryptography_it_says_so_and_no_verdict(folder: Path, tmp_path: Path) -> None:
+    code, words = script(tmp_path, folder / "run", block="cryptography")
+
+    assert code == 3
+    assert "pip install cryptography" in words
+    assert "Traceback" not in words
+    assert len(words.splitlines()) == 1
+    code, words = script(tmp_path, "--help", block="cryptography")
+    assert code == 0
+    assert "Needs Python 3.11 or newer and `cryptography`" in words
+
+
+@pytest.mark.parametrize("arguments", [(), ("run", "--no-such"), ("run", "second")])
+def test_wrong_arguments_are_no_verdict(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    code, words = script(tmp_path, *arguments)
+
+    assert code == 3
+    assert "nothing was checked" in words
+
+
+def test_any_python_can_read_it_and_say_that_it_is_too_old() -> None:
+    ast.parse(Path(verifier.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
 def test_a_run_that_was_killed_is_read_from_its_log(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder / "run", tmp_path / "copy")
     store = RunStore.open(copy / "walkdown.db")
@@ -246,8 +338,6 @@ def test_files_that_were_sealed_are_compared(folder: Path, tmp_path: Path) -> No
     ["CREATE TABLE more (a)", "CREATE VIEW more AS SELECT 1", "ALTER TABLE events ADD COLUMN a"],
 )
 def test_a_database_of_another_form_is_broken(folder: Path, tmp_path: Path, change: str) -> None:
-    import sqlite3
-
     copy = shutil.copytree(folder / "run", tmp_path / "copy")
     connection = sqlite3.connect(copy / "walkdown.db")
     connection.execute(change)
