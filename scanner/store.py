@@ -16,6 +16,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -449,7 +450,10 @@ class RunStore:
 
     def events(self) -> Iterator[Event]:
         """The evidence chain, for evidence.verify."""
-        for row in self._rows(select(events_table), events_table.c.seq):
+        return self._events(None)
+
+    def _events(self, within: Connection | None) -> Iterator[Event]:
+        for row in self._rows(select(events_table), events_table.c.seq, within):
             yield Event(seq=row.seq, kind=row.kind, payload=row.payload, sha256=row.sha256)
 
     def chain_head(self) -> str:
@@ -462,7 +466,8 @@ class RunStore:
     ) -> evidence.VerifyResult:
         """
         Check the chain, everything that is kept against it, and the signature of its end. The
-        database itself is checked too: a damaged index hides rows.
+        database itself is checked too: a damaged index hides rows. What is compared is of one
+        moment (in PostgreSQL only where nobody writes), also beside a scan that goes on.
         """
         with self._base.reading() as connection:
             run = [_raw(runs, row) for row in connection.execute(_as_kept(runs)).all()]
@@ -470,15 +475,15 @@ class RunStore:
                 _raw(questions_table, row)
                 for row in connection.execute(_as_kept(questions_table)).all()
             ]
-        kept = evidence.Kept(
-            run=run,
-            exchanges=self._raw_rows(exchanges_table),
-            questions=questions,
-            observations=self._raw_rows(observations_table),
-        )
-        result = evidence.verify_run(
-            self.events(), kept, expected_head=expected_head, public_key=public_key
-        )
+            kept = evidence.Kept(
+                run=run,
+                exchanges=self._raw_rows(exchanges_table, connection),
+                questions=questions,
+                observations=self._raw_rows(observations_table, connection),
+            )
+            result = evidence.verify_run(
+                self._events(connection), kept, expected_head=expected_head, public_key=public_key
+            )
         damage = tuple(f"the database is damaged: {words}" for words in self._base.damage())
         return replace(result, problems=result.problems + damage)
 
@@ -544,14 +549,16 @@ class RunStore:
             found: str | None = connection.execute(query).scalar_one_or_none()
             return found
 
-    def _rows(self, query: Select[Any], seq: Column[int]) -> Iterator[Row[Any]]:
+    def _rows(
+        self, query: Select[Any], seq: Column[int], within: Connection | None = None
+    ) -> Iterator[Row[Any]]:
         """
         Rows in the order of `seq`, in parts: a long run need not fit into memory, and no
-        transaction stays open while the caller works.
+        transaction stays open while the caller works, except one that is given.
         """
         last = 0
         while True:
-            with self._base.reading() as connection:
+            with nullcontext(within) if within is not None else self._base.reading() as connection:
                 part = query.where(seq > last).order_by(seq).limit(_PART)
                 rows = connection.execute(part).all()
             yield from rows
@@ -568,8 +575,8 @@ class RunStore:
                 words = "damaged: an observation is not readable"
                 raise Damaged(f"{self.place}: {words}") from error
 
-    def _raw_rows(self, table: Table) -> Iterator[dict[str, object]]:
-        return (_raw(table, row) for row in self._rows(_as_kept(table), table.c.seq))
+    def _raw_rows(self, table: Table, within: Connection) -> Iterator[dict[str, object]]:
+        return (_raw(table, row) for row in self._rows(_as_kept(table), table.c.seq, within))
 
     def _exchange_rows(self, query: Select[Any]) -> Iterator[Exchange]:
         return map(_exchange, self._rows(query, exchanges_table.c.seq))
