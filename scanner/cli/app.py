@@ -527,8 +527,8 @@ def evidence_show(
 
 @evidence_app.command(
     "verify",
-    epilog="Exit codes: 0 intact (signed or not: the words say which); 2 broken, or with "
-    "--public-key not signed by that key to its end. "
+    epilog="Exit codes: 0 intact (signed or not: the words say which); 1 there is no run, or "
+    "it cannot be opened; 2 broken, or with --public-key not signed by that key to its end. "
     "Example: walkdown evidence verify run1 --public-key site.signing-key.pub",
 )
 def evidence_verify(
@@ -560,20 +560,25 @@ def evidence_verify(
 
 @evidence_app.command(
     "certificate",
-    epilog="Exit codes: 0 no promise broken; 2 one is broken. "
+    epilog="Exit codes: 0 no promise broken; 2 one is broken, or record, capture or certificate "
+    "is not what was signed. "
     "Example: walkdown evidence certificate run1",
 )
 def evidence_certificate(run: Run, as_json: AsJson = False) -> None:
     """Audit a run again from its record and capture, and print its certificate. Works offline."""
     from scanner.cli import certifying, display, verifying
 
-    made, compared = verifying.certificate(run)
-    if as_json:
-        sys.stdout.write(certifying.text_of(made).decode("ascii"))
-    else:
-        display.show_certificate(out(), made)
-        out().print(compared, markup=False, highlight=False)
-    if made.with_verdict("fail"):
+    found = verifying.certificate(run)
+    if found.made is not None and as_json:
+        sys.stdout.write(certifying.text_of(found.made).decode("ascii"))
+    elif found.made is not None:
+        display.show_certificate(out(), found.made)
+    for problem in found.problems:
+        err().print(display.inert(problem), highlight=False, soft_wrap=True)
+    if not (as_json and found.sound):
+        where = out() if found.sound else err()
+        where.print(display.inert(found.words, 1000), highlight=False, soft_wrap=True)
+    if found.made is None or not found.sound or found.made.with_verdict("fail"):
         raise Ended(GAPS)
 
 

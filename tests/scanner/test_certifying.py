@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -450,14 +452,77 @@ def test_the_command_says_what_it_cannot_compare_with(
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copyfile(run / "walkdown.db", alone / "walkdown.db")
-    assert "There is no signed" in said(capsys, monkeypatch, "certificate", alone)[1]
 
+    code, words = said(capsys, monkeypatch, "certificate", alone / "walkdown.db")
+    assert code == 0
+    assert "There is no signed certificate.json beside this run" in words
+
+    code, words = said(capsys, monkeypatch, "certificate", alone)
+    assert code == 2
+    assert "There is NO certificate.json in this folder, though one was signed for." in words
+
+
+def test_a_certificate_that_was_edited_is_not_called_absent(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = run / certifying.FILE
+    path.write_bytes(path.read_bytes().replace(b'"pass"', b'"fail"', 1))
+
+    code, words = said(capsys, monkeypatch, "certificate", run)
+
+    assert code == 2
+    assert "certificate.json beside this run is NOT the one that was signed" in words
+
+
+def test_a_capture_that_was_edited_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     capture = run / "capture.pcap"
     capture.write_bytes(capture.read_bytes()[:-60])
+
     code, words = said(capsys, monkeypatch, "certificate", run)
-    assert "It DIFFERS from the signed" in words
-    assert "evidence verify" in words
-    assert code == 0
+
+    assert code == 2
+    assert "NOT those that were signed (capture.pcap: not the file" in words
+
+
+def test_an_audit_that_judges_otherwise_differs(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = replace(made_of(run), privileges="others")
+    monkeypatch.setattr(certifying, "make", lambda store, folder: made)
+
+    code, words = said(capsys, monkeypatch, "certificate", run)
+
+    assert code == 2
+    assert "It DIFFERS from the signed certificate.json, though record and files are" in words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE exchanges SET reply = x'00'",
+        "UPDATE exchanges SET sent_at = '2026-11-20 11:00:00.000000'",
+        "UPDATE run SET safety = NULL, reason = 'x'",
+        "DELETE FROM events WHERE kind = 'end'; UPDATE events SET payload = '{}' WHERE seq = 2",
+        "DELETE FROM events WHERE seq = 3",
+        "DELETE FROM run",
+        "DROP TABLE questions",
+    ],
+)
+def test_no_certificate_is_made_of_a_changed_record(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    connection = sqlite3.connect(run / "walkdown.db")
+    connection.executescript(change)
+    connection.close()
+
+    code, words = said(capsys, monkeypatch, "certificate", run)
+    assert code == 2
+    assert "The record of this run is BROKEN" in words
+    assert "the same as" not in words
+    assert said(capsys, monkeypatch, "certificate", run, "--json")[0] == 2
+    assert said(capsys, monkeypatch, "verify", run)[0] == 2
 
 
 def test_the_command_of_a_run_that_was_killed(

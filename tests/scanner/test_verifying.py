@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scanner import evidence, signing
+from scanner import evidence, signing, verifier
 from scanner.cli import app, verifying
 from scanner.errors import UsageError
+from scanner.model import Target, Tier, Transport
 from scanner.store import RunMeta, RunStore
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -122,6 +126,95 @@ def test_a_head_from_elsewhere_is_compared(run: Path) -> None:
     assert other.result.outcome == "broken"
     with pytest.raises(UsageError, match="not a head"):
         verifying.verify(str(run), public_key=None, head="123")
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def emptied(content: bytes) -> bytes:
+    return b""
+
+
+def scribbled(content: bytes) -> bytes:
+    return bytes(reversed(content))
+
+
+def of_another_kind(content: bytes) -> bytes:
+    return content[:68] + b"WDKS" + content[72:]
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, scribbled, of_another_kind])
+def test_a_damaged_file_is_broken_and_a_missing_one_a_mistake(
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    database = run / "walkdown.db"
+    database.write_bytes(damage(database.read_bytes()))
+
+    for options in ((), ("--json",)):
+        code, words = said(capsys, monkeypatch, "verify", run, *options)
+        assert code == 2
+        assert "walkdown.db" in words
+    assert json.loads(said(capsys, monkeypatch, "verify", run, "--json")[1])["outcome"] == "broken"
+    assert said(capsys, monkeypatch, "verify", run.parent / "nothing")[0] == 1
+    assert verifier.verify_place(run).outcome == verifier.BROKEN or damage is of_another_kind
+
+
+@pytest.mark.parametrize("command", ["verify", "certificate", "show"])
+def test_a_rollback_journal_is_refused_and_nothing_changes(
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    (run / "walkdown.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(700))
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+
+    code, words = said(capsys, monkeypatch, command, run)
+
+    assert code == (1 if command == "show" else 2)
+    assert "walkdown.db-journal: a rollback journal lies beside this run" in words
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_an_empty_journal_harms_nobody(run: Path) -> None:
+    (run / "walkdown.db-journal").touch()
+
+    assert verifying.verify(str(run), public_key=None, head=None).passed
+    assert verifier.verify_place(run).outcome == verifier.SIGNED
+
+
+def test_a_run_that_is_written_meanwhile_is_not_called_broken(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = evidence.verify_run
+    with RunStore.open(run / "walkdown.db") as writer:
+
+        def written_meanwhile(events: Iterable[evidence.Event], *rest: Any, **more: Any) -> Any:
+            seen = list(events)
+            asyncio.run(
+                writer.intent(
+                    target=Target(zone="z", address="127.0.0.1", port=1, transport=Transport.TCP),
+                    probe="p", tier=Tier.IDENTIFY, label="", request=b"", question="",
+                    sent_at=NOON,
+                )
+            )  # fmt: skip
+            return check(seen, *rest, **more)
+
+        monkeypatch.setattr(evidence, "verify_run", written_meanwhile)
+
+        assert verifying.verify(str(run), public_key=None, head=None).result.problems == ()
+
+
+def test_it_says_what_it_covers_and_what_not(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Not covered: report, tables and assessment.json" in said(
+        capsys, monkeypatch, "verify", run
+    )[1]  # fmt: skip
 
 
 def test_words_of_a_hostile_record_are_inert(
