@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -50,24 +53,63 @@ async def run(
     rights.check_files(read=(), write=(folder,))
     _make_room(folder)
     lab = folder / "lab"
-    console.print("Starting the plant on loopback …")
-    record = lab_up(PLANT, lab, now)
-    try:
-        console.print(f"{len(record['devices'])} devices are up. Walking them down …")
-        helper = rights.give_up(watch_packets=watch_packets)  # the lab needs low ports, we do not
-        order = scanning.ScanOrder(site_file=lab / "site.yaml", out=folder, capture=watch_packets)
-        end = await scanning.scan(
-            order, environment=environment, watch=display.Progress(console), helper=helper
-        )
-    finally:
-        lab_down(lab)
-        console.print("The plant is stopped.")
+    with _ending_as_by_ctrl_c():
+        end = await _walked_down(folder, lab, now, console, environment, watch_packets)
     which = scanning.load_site(lab / "site.yaml")
     assessment = assessing.assess_runs(
         [end.store], which, now=scanning.utc_now(), environment=environment
     )
     assessing.write_reports(assessment, folder)
     return assessment, end, ledger_words(lab)
+
+
+async def _walked_down(
+    folder: Path,
+    lab: Path,
+    now: datetime,
+    console: Console,
+    environment: Mapping[str, str],
+    watch_packets: bool,
+) -> scanning.ScanEnd:
+    console.print("Starting the plant on loopback …")
+    record = lab_up(PLANT, lab, now)
+    try:
+        await asyncio.sleep(0)  # whoever said stop meanwhile is heard here
+        console.print(f"{len(record['devices'])} devices are up. Walking them down …")
+        helper = rights.give_up(watch_packets=watch_packets)  # the lab needs low ports, we do not
+        order = scanning.ScanOrder(site_file=lab / "site.yaml", out=folder, capture=watch_packets)
+        return await scanning.scan(
+            order, environment=environment, watch=display.Progress(console), helper=helper
+        )
+    finally:
+        lab_down(lab)
+        console.print("The plant is stopped.")
+
+
+@contextmanager
+def _ending_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM and a closed terminal, which would end us at once and leave the plant running."""
+    us, told, previous = asyncio.current_task(), [], {}
+
+    def stop(number: int, frame: object) -> None:
+        told.append(number)
+        if us is not None:
+            us.cancel()
+            us.get_loop().call_soon_threadsafe(lambda: None)  # wakes it
+
+    for name in ("SIGTERM", "SIGHUP"):
+        sign = getattr(signal, name, None)  # Windows has no SIGHUP
+        if sign is not None and signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
+            previous[sign] = signal.signal(sign, stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for sign, before in previous.items():
+            signal.signal(sign, before)
 
 
 def _make_room(folder: Path) -> None:

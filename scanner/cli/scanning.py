@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -490,22 +490,19 @@ def _stopping_on_signals(governor: Governor, wanted: bool) -> Iterator[None]:
     hangup = getattr(signal, "SIGHUP", None)  # a lost connection to the laptop; Windows has none
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup
         names[hangup] = "the end of its terminal"
-    previous = {}
+    previous = {number: signal.getsignal(number) for number in names}
     for number, name in names.items():
         try:
             loop.add_signal_handler(number, stop, name)
         except NotImplementedError:  # Windows: no loop handlers
-            previous[number] = signal.signal(
-                number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name)
-            )
+            signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name))
     try:
         yield
     finally:
-        for number in names:
-            if number in previous:
-                signal.signal(number, previous[number])
-            else:
+        for number, before in previous.items():
+            with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+            signal.signal(number, before)  # the loop would leave the system's own there
 
 
 class _Lender:
@@ -637,10 +634,19 @@ def _identity(known: tuple[Fact, ...]) -> Identity:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Whole or not at all, also when the machine stops meanwhile."""
+    """
+    Whole or not at all, also when the machine stops meanwhile. An OSError names `path`, not the
+    file that is written first.
+    """
     draft = path.with_name(f".{path.name}.part")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise

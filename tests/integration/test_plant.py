@@ -9,7 +9,9 @@ import io
 import json
 import os
 import re
+import signal
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -342,6 +344,33 @@ def test_a_typed_password_is_masked_in_the_evidence(demo: Demo, walkdown: Walkdo
     accounts = sum(line.count(b"apc") for line in typed)
     passwords = sum(line.strip(b"\r\n\0") == b"apc" for line in typed)
     assert (accounts, passwords) in {(0, 0), (1, 1)}
+
+
+@pytest.mark.parametrize("said_first", [b"Starting the plant", b"Walking them down"])
+def test_a_demo_that_is_told_to_end_stops_its_plant(
+    begin_walkdown: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, said_first: bytes
+) -> None:
+    """Ctrl-C is turned off here, as for whatever a script puts in the background."""
+    with (Path(tempfile.gettempdir()) / f"walkdown-demo-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process = begin_walkdown("demo", "--no-capture", "--out", tmp_path / "demo")
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert process.stderr is not None
+        seen = b""
+        while said_first not in seen:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        process.terminate()
+        seen += process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130
+    assert b"The plant is stopped." in seen
+    assert b"stopped" in seen.splitlines()[-1] or b"interrupted" in seen
+    assert not (tmp_path / "demo" / "lab" / "lab.json").exists()
 
 
 def test_a_demo_does_not_overwrite_what_is_no_demo(walkdown: Walkdown, tmp_path: Path) -> None:
