@@ -51,9 +51,16 @@ def load_or_create(path: Path) -> Signer:
     with translated(str(path), STATE):
         if not path.exists():
             _make_key(path)
-        text = path.read_bytes()
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        try:
+            text = path.read_bytes()
+            if os.name == "posix" and path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+        except PermissionError as error:
+            raise StoreError(
+                f"{path}: {error.strerror}: the signing key of this site belongs to "
+                f"{_owner(path)}\n  hint: scan as that user, or have the key given to you "
+                "(chown); whoever has it signs in the name of this site"
+            ) from error
     try:
         key = load_pem_private_key(text, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -66,6 +73,13 @@ def load_or_create(path: Path) -> Signer:
     signer = Signer(key, key.public_key().public_bytes_raw().hex())
     _keep_public(path.with_name(path.name + ".pub"), signer.public_key)
     return signer
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (OSError, KeyError, NotImplementedError):
+        return "another user"
 
 
 def _make_key(path: Path) -> None:

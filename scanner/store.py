@@ -12,6 +12,7 @@ Reading needs no lock and may go on while a scan writes; only one process writes
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -447,6 +448,27 @@ class RunStore:
         for first in range(0, len(numbers), _PART):
             part = x.seq.in_(numbers[first : first + _PART])
             yield from self._exchange_rows(wanted.where(part))
+
+    def knows(self, *, zone: str | None, address: str) -> bool:
+        """Whether this run had that device in its plan, be it that it was never asked."""
+        if next(self.exchanges(zone=zone, address=address), None) is not None:
+            return True
+        if any(
+            one.address == address and zone in (None, one.zone)
+            for one in self._current_observations()
+        ):
+            return True
+        try:
+            return any(
+                address in device["addresses"] and zone in (None, device["zone"])
+                for event in self.events()
+                if event.kind == "limits"
+                for device in json.loads(event.payload)["devices"]
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(
+                f"{self.place}: damaged: the limits of the run are not readable"
+            ) from error
 
     def events(self) -> Iterator[Event]:
         """The evidence chain, for evidence.verify."""

@@ -460,13 +460,17 @@ def inventory(
     xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write XLSX to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the asset list."""
+    """Print the asset list: as a table, or in one other form."""
     from pydantic import TypeAdapter
 
     from reports import tables, workbook
     from scanner.cli import assessing, display, scanning
     from scanner.model import Asset
 
+    forms = {"--csv": as_csv, "--xlsx": xlsx is not None, "--json": as_json}
+    asked = [name for name, wanted in forms.items() if wanted]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)}: one form at a time\n  hint: one call for each")
     assessment = assessing.read_assessment(run)
     known = [one.id for one in assessment.zones]
     if zone is not None and zone not in known:
@@ -518,6 +522,11 @@ def evidence_show(
         found = tuple(
             store.exchanges(zone=zone, address=address, since=_moment(since), until=_moment(until))
         )
+        if not found and address is not None and not store.knows(zone=zone, address=address):
+            raise UsageError(
+                f"--asset {asset}: this run has no such asset\n"
+                "  hint: walkdown inventory lists them"
+            )
     if as_json:
         adapter = TypeAdapter(tuple[Exchange, ...])
         _write(adapter.dump_json(found, indent=2, ensure_ascii=True))

@@ -375,8 +375,37 @@ def test_a_site_state_of_a_newer_version_stops_a_scan_before_it_begins(
 def test_what_is_no_database_is_told(walkdown: Walkdown, tmp_path: Path) -> None:
     (tmp_path / "walkdown.db").write_text("this is a letter, and not a database at all")
 
-    refused(walkdown("evidence", "verify", tmp_path), "walkdown.db", "not a Walkdown run database")
-    refused(walkdown("assess", tmp_path), "walkdown.db", "not a Walkdown run database")
+    words = "not a Walkdown run database"
+    refused(walkdown("evidence", "verify", tmp_path), "walkdown.db", words, code=2)
+    refused(walkdown("assess", tmp_path), "walkdown.db", words)
+
+
+def test_an_inventory_has_one_form_at_a_time(walkdown: Walkdown, run: Path) -> None:
+    refused(walkdown("inventory", run, "--csv", "--json"), "--csv and --json: one form at a time")
+    refused(walkdown("inventory", run, "--csv", "--xlsx", run / "a.xlsx"), "--csv and --xlsx")
+
+
+def test_a_file_that_cannot_be_written_is_told_by_the_name_that_was_given(
+    walkdown: Walkdown, run: Path, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "nowhere" / "x.xlsx", tmp_path):
+        said = walkdown("inventory", run, "--xlsx", path)
+
+        refused(said, path, "hint")
+        assert ".part" not in said.text
+    assert not list(tmp_path.parent.glob(".*.part"))
+
+
+def test_an_asset_that_is_not_in_the_run_is_told(walkdown: Walkdown, run: Path) -> None:
+    refused(walkdown("evidence", "show", run, "--asset", "192.0.2.9"), "no such asset", "hint")
+
+    (device,) = json.loads((run.parent / "site.yaml").read_text())["zones"]
+    address = device["networks"][0].partition("/")[0]
+    assert walkdown("evidence", "show", run, "--asset", address).code == 0
+    assert walkdown("evidence", "show", run, "--asset", f"empty/{address}").code == 0
+    late = walkdown("evidence", "show", run, "--asset", address, "--from", "2199-01-01T00:00+00:00")
+    assert late.code == 0
+    refused(walkdown("evidence", "show", run, "--asset", f"other/{address}"), "no such asset")
 
 
 def wait_for(there: Callable[[], bool]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,24 @@ def test_a_key_that_others_could_read_is_closed_and_a_wrong_public_half_mended(
 
     assert path.stat().st_mode & 0o777 == 0o600
     assert signing.public_key(f"{path}.pub") == signer.public_key
+
+
+def test_a_key_of_another_user_is_told_with_its_owner_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "site.signing-key"
+    signing.load_or_create(path)
+    path.chmod(0o644)
+
+    def refuse(self: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(self))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+
+    with pytest.raises(StoreError, match="Operation not permitted: the signing key") as told:
+        signing.load_or_create(path)
+    assert f"belongs to {path.owner()}" in str(told.value)
+    assert "hint: scan as that user" in str(told.value)
 
 
 def other_kind() -> bytes:
