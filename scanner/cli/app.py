@@ -559,7 +559,7 @@ def evidence_verify(
         _print_json(verifying.as_json(found))
     elif found.result.problems:
         for problem in found.result.problems:
-            err().print(display.inert(problem), highlight=False, soft_wrap=True)
+            err().print(display.inert(problem, 1000), highlight=False, soft_wrap=True)
     else:
         for line in verifying.words(found):
             out().print(display.inert(line, 1000), highlight=False, soft_wrap=True)
@@ -583,7 +583,7 @@ def evidence_certificate(run: Run, as_json: AsJson = False) -> None:
     elif found.made is not None:
         display.show_certificate(out(), found.made)
     for problem in found.problems:
-        err().print(display.inert(problem), highlight=False, soft_wrap=True)
+        err().print(display.inert(problem, 1000), highlight=False, soft_wrap=True)
     if not (as_json and found.sound):
         where = out() if found.sound else err()
         where.print(display.inert(found.words, 1000), highlight=False, soft_wrap=True)
