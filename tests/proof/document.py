@@ -26,6 +26,7 @@ def keep(state: Path) -> None:
     if beside.exists():
         result["side_by_side"] = json.loads(beside.read_text(encoding="utf-8"))
     elif RESULTS.exists():
+        # It takes twenty minutes, so it is not measured with every proof; its own day is told.
         earlier = json.loads(RESULTS.read_text(encoding="utf-8"))
         result["side_by_side"] = earlier.get("side_by_side")
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -54,23 +55,25 @@ def row(*cells: object) -> str:
 
 def table(results: Mapping[str, Any]) -> str:
     size = {"ci": "small", "full": "full"}[results["size"]]
-    text = f"Measured by the {size} proof, seed {results['seed']}.\n\n"
+    text = f"Measured by the {size} proof, seed {results['seed']}"
+    if results.get("commit"):
+        text += f", of commit {results['commit']}"
+    if results.get("date"):
+        text += f", on {results['date']}"
+    text += ".\n\n"
     text += row("", "Promise", "To reach", "Measured", "")
     text += row("--:", "---", "---", "---", "---")
     for promise in results["promises"]:
         measured = promise["value"]
-        if bound := bound_of(promise):
-            measured += f"; {bound}"
+        if promise["bound"]:
+            measured += f"; {promise['bound']}"
         if promise["note"]:
             measured += f" ({promise['note']})"
+        if not promise["passed"] and promise["faults"] and promise["faults"][0] != promise["note"]:
+            measured += f". Broken by: {promise['faults'][0]}"
         verdict = "holds" if promise["passed"] else "**does not hold**"
         text += row(promise["number"], promise["title"], promise["target"], measured, verdict)
     return text
-
-
-def bound_of(promise: Mapping[str, Any]) -> str:
-    cases, bad = promise["cases"], promise["bad"]
-    return f"0 of {cases:,}: below {3 / cases:.1g} (95 %)" if cases and not bad else ""
 
 
 ROWS = (
@@ -90,7 +93,8 @@ def side_by_side(measured: Mapping[str, Any] | None) -> str:
     for name in ROWS:
         text += row(name, *(said(one[name]) for one in tools.values()))
     version = measured["nmap"].split(" ( ")[0]
-    return text + f"\n{version}; {measured['devices']} devices.\n"
+    day = f", measured on {measured['date']}" if measured.get("date") else ""
+    return text + f"\n{version}; {measured['devices']} devices{day}.\n"
 
 
 def said(value: Any) -> str:

@@ -22,6 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -230,6 +231,7 @@ def main() -> int:
     result: dict[str, Any] = {
         "nmap": version.stdout.splitlines()[0],
         "devices": len(raw["devices"]),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "tools": {},
     }
     for tool in (*TOOLS, "Walkdown, identify"):
