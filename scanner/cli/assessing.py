@@ -19,7 +19,7 @@ from scanner.cli.scanning import (
     total_figures,
     write_atomically,
 )
-from scanner.errors import SiteErrors, StoreError, UsageError
+from scanner.errors import Damaged, SiteErrors, StoreError, UsageError
 from scanner.facts import BackupRecord
 from scanner.importers.ios import normalise
 from scanner.model import (
@@ -66,6 +66,11 @@ def _read(place: str | Path, beside: Path | None) -> _Run:
     """`beside` is where the files of a run lie that has no folder of its own (PostgreSQL)."""
     folder = place.parent if isinstance(place, Path) else beside
     with RunStore.open(place, read_only=True) as store:
+        if problems := store.verify().problems:
+            raise Damaged(
+                f"{store.place}: its record is not intact, so nothing is judged from it "
+                f"({problems[0]}); `walkdown evidence verify` tells all"
+            )
         safety = store.safety()
         return _Run(
             meta=store.meta(),
