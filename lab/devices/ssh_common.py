@@ -129,6 +129,11 @@ async def serve_ssh(
 
     async def session(process: Process) -> None:
         command = process.command or ""
+        if process.subsystem:
+            bench.ledger.request("ssh", f"subsystem {process.subsystem}")
+            bench.ledger.unexpected(f"subsystem {process.subsystem}")
+            process.exit(1)
+            return
         bench.ledger.request(
             "ssh", f"exec {command}" if command else "shell", write=changes(command)
         )

@@ -445,6 +445,20 @@ async def test_a_switch_answers_netmiko_and_takes_a_change_for_a_write(begin) ->
     assert plant.ledgers["D1"].writes == {"ssh shell configure terminal": 1}
 
 
+async def test_a_subsystem_is_no_shell_and_is_named(begin) -> None:
+    plant = await begin({"services": [LINUX]})
+
+    async with asyncssh.connect(
+        plant.ledgers["D1"].address, plant.port("D1", "ssh"), username="reader",
+        password="read-it", known_hosts=None, config=None, agent_path=None, client_keys=None,
+    ) as connection:  # fmt: skip
+        process = await connection.create_process(subsystem="netconf")
+        await asyncio.wait_for(process.wait(), 5)
+
+    assert plant.ledgers["D1"].functions == {"ssh subsystem netconf": 1}
+    assert plant.ledgers["D1"].unexpected_commands == {"subsystem netconf": 1}
+
+
 async def test_cloned_hosts_show_one_host_key(begin) -> None:
     same = {"host_key": "cloned", "host_key_algorithms": ["ecdsa-sha2-nistp256"]}
     plant = await begin({"services": [{**LINUX, **same}]}, {"services": [{**LINUX, **same}]})
