@@ -42,9 +42,12 @@ class _Foreign(Exception):
 
 
 MODBUS_READS = {1, 2, 3, 4, 7, 11, 12, 17, 20, 24}
-S7_READS = {0x04}
 S7_GROUPS = {4}
 """User data group 4: CPU functions; only the reading of a system state list."""
+S7_LISTS = {0x0011, 0x001C, 0x0132, 0x0232, 0x0424}
+"""What module this is, how it is protected, what state it is in."""
+S7_CONTINUED = b"\x0a\0\0\0"
+"""The data of a request for the next part of a list."""
 CIP_READS = {0x01, 0x03, 0x0E, 0x55}
 CIP_SESSIONS = {0x54: "Forward_Open", 0x5B: "Large_Forward_Open", 0x4E: "Forward_Close"}
 """To the connection manager only: the same numbers write tags of a controller."""
@@ -52,13 +55,38 @@ CONNECTION_MANAGER = b"\x20\x06\x24\x01"
 ENIP_READS = {0x0004, 0x0063, 0x0064}
 ENIP_SESSIONS = {0x0065, 0x0066}
 SNMP_READS = {0xA0, 0xA1, 0xA5}
+PUBLIC = b"public"
+"""The community that everybody knows; another one, or a user's name, is a sign-in."""
 HTTP_READS = {b"GET", b"HEAD"}
-SHOWS = re.compile(
-    r"(show [a-z -]+|terminal (length|width) [0-9]+|exit|"  # a switch
-    r"cat [a-zA-Z0-9_./-]+|uname( -[a-z]+)?|hostname|id|who|getent (passwd|group)|"  # Linux
-    r"ss( -[a-zA-Z]+)?|timedatectl( show| status)?)?"
+HTTP_HEADERS = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection"}
+"""All that is said beside the request line; another header may make another request of it."""
+HTTP_START = {b"/", b"/favicon.ico"}
+HTTP_LOGIN = HTTP_START | {
+    b"/secure/embedded/http_passwd_config.htm?Language=English",
+    b"/secure/system/globaldata.htm?Language=English",
+}
+HTTP_FORMS = {b"/cgi-bin/login.cgi"}
+"""The pages that want a login, and the forms that take one, of the shipped credential sets."""
+SHOWS = frozenset(
+    """
+    show version\nshow running-config\nshow users\nshow ntp status
+    terminal width 511\nterminal length 0\nexit
+    uname -a\nwho\ntimedatectl show\nss -ltnuH\ngetent passwd\ngetent group
+    cat /etc/os-release\ncat /etc/ssh/sshd_config\ncat /etc/pam.d/sshd\ncat /etc/login.defs
+    cat /etc/issue.net\ncat /etc/systemd/timesyncd.conf\ncat /etc/chrony/chrony.conf
+    cat /etc/rsyslog.conf\ncat /etc/profile\ncat .ssh/authorized_keys
+    """.strip()
+    .replace("\n    ", "\n")
+    .split("\n")
+) | {""}
+"""Every command that is ever given, whole: a switch's and a Linux host's. "" is Enter."""
+ACTING = re.compile(
+    rb"(reload|re-?boot|restart|reset|shutdown|halt|write|erase|delete|format|copy|clear|conf"
+    rb"|enable|disable|set |no |debug|start|stop|show|exit|quit|logout|help|\?)",
+    re.IGNORECASE,
 )
-"""Whole commands that show; no redirection, no second command, no argument that could act."""
+"""How a line at a console begins that is no name and no password."""
+SIGN_IN_LINES = 2
 _SERVICE = re.compile(r"(exec \S+ ?)?(.*)", re.DOTALL)
 """A command as it is planned names its platform first."""
 _SIGN_IN = re.compile(r"auth (none|operator|password)( [^\x00-\x1f]*)?")
@@ -149,12 +177,14 @@ def _s7_frame(frame: bytes) -> Named:
         function = frame[parameters]
         if function == 0xF0:
             return Named(protocol="s7", service="setup communication", verdict="session")
-        return Named(
-            protocol="s7", service=f"job {function:#x}", verdict=_either(function in S7_READS)
-        )
+        return Named(protocol="s7", service=f"job {function:#x}", verdict="write")
     if rosctr == 7:
         kind, sub = frame[parameters + 5], frame[parameters + 6]
-        read = kind >> 4 == 4 and kind & 15 in S7_GROUPS and sub == 1
+        data = frame[parameters + struct.unpack_from("!H", frame, 13)[0] :]
+        known = data == S7_CONTINUED or (
+            len(data) == 8 and struct.unpack_from("!H", data, 4)[0] in S7_LISTS
+        )
+        read = kind >> 4 == 4 and kind & 15 in S7_GROUPS and sub == 1 and known
         service = f"user data {kind & 15}/{sub}"
         return Named(protocol="s7", service=service, verdict=_either(read))
     return Named(protocol="s7", service=f"ROSCTR {rosctr}", verdict="write")
@@ -236,7 +266,8 @@ def _snmp(request: bytes, tier: Tier) -> Iterator[Named]:
     version, message = _inside(message, 0x02)
     if version == b"\x03":
         _, message = _inside(message, 0x30)
-        _, message = _inside(message, 0x04)
+        security, message = _inside(message, 0x04)
+        nobody = _user(security) == b""
         tag, scoped, _ = _element(message)
         if tag != 0x30:
             yield Named(protocol="snmp", service="encrypted", verdict="unknown")
@@ -244,11 +275,23 @@ def _snmp(request: bytes, tier: Tier) -> Iterator[Named]:
         _, scoped = _inside(scoped, 0x04)
         _, message = _inside(scoped, 0x04)
     else:
-        _, message = _inside(message, 0x04)
+        community, message = _inside(message, 0x04)
+        nobody = community == PUBLIC
     pdu, _, rest = _element(message)
     if rest:
         raise _Foreign("more than one PDU")
-    yield Named(protocol="snmp", service=f"PDU {pdu:#x}", verdict=_either(pdu in SNMP_READS))
+    verdict = _either(pdu in SNMP_READS)
+    if verdict == "read" and not nobody:
+        verdict = "sign-in" if tier is Tier.LOGIN else "write"
+    yield Named(protocol="snmp", service=f"PDU {pdu:#x}", verdict=verdict)
+
+
+def _user(security: bytes) -> bytes:
+    """The user's name in RFC 3414's parameters: behind engine id, boots and time."""
+    rest, _ = _inside(security, 0x30)
+    for _ in range(3):
+        _, _, rest = _element(rest)
+    return _inside(rest, 0x04)[0]
 
 
 def _http(request: bytes, tier: Tier) -> Iterator[Named]:
@@ -260,14 +303,20 @@ def _http(request: bytes, tier: Tier) -> Iterator[Named]:
     words = first.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/1.") or not words[0].isalpha() or not end:
         raise _Foreign("no HTTP request")
-    method = words[0]
-    names = {line.partition(b":")[0].strip().lower() for line in lines}
-    verdict = _either(method in HTTP_READS and not body)
-    if b"authorization" in names or b"cookie" in names or method == b"POST":
-        # A form is posted to sign in; where nobody may sign in, it is a form that acts.
-        signs = method in HTTP_READS or method == b"POST"
-        verdict = "sign-in" if signs and tier is Tier.LOGIN else "write"
-    yield Named(protocol="http", service=method.decode("ascii"), verdict=verdict)
+    method, path = words[:2]
+    more = {line.partition(b":")[0].strip().lower() for line in lines} - HTTP_HEADERS
+    verdict: Verdict = "write"  # a page that is not known may be one that acts
+    if method in HTTP_READS and not body:
+        if path in HTTP_START and not more:
+            verdict = "read"
+        elif tier is Tier.LOGIN and path in HTTP_LOGIN and more <= {b"authorization"}:
+            verdict = "sign-in"
+    elif method == b"POST" and tier is Tier.LOGIN and path in HTTP_FORMS:
+        form = {b"authorization", b"content-type", b"content-length"}
+        verdict = "sign-in" if more <= form else "write"
+    place = path[:40].decode("ascii", "replace")
+    service = method.decode("ascii") + ("" if path in HTTP_START else f" {place}")
+    yield Named(protocol="http", service=service, verdict=verdict)
 
 
 def _tls(request: bytes) -> Iterator[Named]:
@@ -302,16 +351,22 @@ def _ssh(request: bytes, tier: Tier) -> Iterator[Named]:
         return
     planned = _SERVICE.fullmatch(text)
     command = planned[2] if planned else text
-    verdict = _either(SHOWS.fullmatch(command) is not None)
+    verdict = _either(command in SHOWS)
     yield Named(protocol="ssh", service=f"command {command[:40]!r}", verdict=verdict)
 
 
 def _telnet(request: bytes, tier: Tier) -> Iterator[Named]:
-    """Refusals and offers of options; a line typed, which is a sign-in where one is granted."""
+    """
+    Refusals and offers of options; a name and a password typed, which is a sign-in where one is
+    granted.
+    """
+    lines = 0
     while request:
         if request[0] != 0xFF:
-            request = request.partition(b"\r\n")[2]
-            verdict: Verdict = "sign-in" if tier is Tier.LOGIN else "write"
+            line, _, request = request.partition(b"\r\n")
+            lines += 1
+            signs = lines <= SIGN_IN_LINES and ACTING.match(line) is None
+            verdict: Verdict = "sign-in" if signs and tier is Tier.LOGIN else "write"
             yield Named(protocol="telnet", service="a line", verdict=verdict)
             continue
         if request[1] in range(0xFB, 0xFF):

@@ -122,9 +122,7 @@ def userdata(group: int, sub: int, kind: int = 4) -> bytes:
 @pytest.mark.parametrize("function", [f for f in range(256) if f != 0xF0])
 def test_jobs_of_s7(function: int) -> None:
     """0x05 writes, 0x1A to 0x1F load blocks, 0x28 controls, 0x29 stops."""
-    expected = "read" if function == 4 else "write"
-
-    assert verdicts("s7", s7(1, bytes([function, 0]))) == [expected]
+    assert verdicts("s7", s7(1, bytes([function, 0]))) == ["write"]
 
 
 def test_the_set_up_of_s7_is_a_session() -> None:
@@ -138,6 +136,15 @@ def test_user_data_of_s7_is_a_read_only_for_status_lists(group: int, sub: int) -
     expected = "read" if (group, sub) == (4, 1) else "write"
 
     assert verdicts("s7", userdata(group, sub)) == [expected]
+
+
+@pytest.mark.parametrize(("szl", "expected"), [(0x11, "read"), (0x424, "read"), (0xA0, "write")])
+def test_status_lists_of_s7_are_those_that_are_asked_for(szl: int, expected: str) -> None:
+    """0x00A0 is the diagnostics buffer."""
+    asked = bytes([0, 1, 0x12, 4, 0x11, 0x44, 1, 0])
+    data = struct.pack("!BBHHH", 0xFF, 9, 4, szl, 0)
+
+    assert verdicts("s7", s7(7, asked, data)) == [expected]
 
 
 def test_a_push_of_user_data_is_no_request_that_reads() -> None:
@@ -275,10 +282,11 @@ def snmp(tag: int, version: int = 1, variables: int = 1) -> bytes:
     return ber(0x30, number(version), ber(4, b"public"), question(tag, variables))
 
 
-def snmp3(tag: int) -> bytes:
+def snmp3(tag: int, user: bytes = b"") -> bytes:
     head = ber(0x30, number(1), number(2), ber(4, b"\x04"), number(3))
+    security = ber(0x30, ber(4), number(0), number(0), ber(4, user), ber(4), ber(4))
     scoped = ber(0x30, ber(4), ber(4), question(tag))
-    return ber(0x30, number(3), head, ber(4, b""), scoped)
+    return ber(0x30, number(3), head, ber(4, security), scoped)
 
 
 @pytest.mark.parametrize("tag", range(0xA0, 0xA9))
@@ -290,13 +298,24 @@ def test_questions_of_snmp(tag: int, version: int) -> None:
     assert verdicts("snmp", snmp3(tag)) == [expected]
 
 
+@pytest.mark.parametrize("community", [b"private", b"write", b"cisco", b""])
+def test_a_community_that_was_guessed_is_a_sign_in_where_one_is_granted(community: bytes) -> None:
+    guess = ber(0x30, number(1), ber(4, community), question(0xA0))
+
+    for request in (guess, snmp3(0xA0, b"admin")):
+        assert verdicts("snmp", request, Tier.LOGIN) == ["sign-in"]
+        assert verdicts("snmp", request, Tier.READ) == ["write"]
+        assert verdicts("snmp", request, Tier.IDENTIFY) == ["write"]
+
+
 def test_a_set_with_many_variables_is_seen() -> None:
     assert verdicts("snmp", snmp(0xA3, variables=40)) == ["write"]
 
 
 def test_an_encrypted_message_and_two_in_one_datagram_are_unknown() -> None:
     head = ber(0x30, number(1), number(2), ber(4, b"\x07"), number(3))
-    encrypted = ber(0x30, number(3), head, ber(4, b""), ber(4, bytes(40)))
+    security = ber(0x30, ber(4), number(0), number(0), ber(4), ber(4), ber(4))
+    encrypted = ber(0x30, number(3), head, ber(4, security), ber(4, bytes(40)))
     two = ber(0x30, number(1), ber(4, b"public"), question(0xA0), question(0xA3))
 
     assert verdicts("snmp", encrypted) == ["unknown"]
@@ -318,14 +337,38 @@ def test_methods_that_act_are_writes_in_every_tier(method: str, tier: Tier) -> N
 
 
 def test_a_form_is_a_login_only_where_one_is_granted() -> None:
-    post = http("POST /login HTTP/1.1", body=b"user=a&password=b")
+    post = http("POST /cgi-bin/login.cgi HTTP/1.1", body=b"user=a&password=b")
+    other = http("POST /reboot HTTP/1.1", body=b"now=1")
 
     assert verdicts("http", post, Tier.LOGIN) == ["sign-in"]
     assert verdicts("http", post, Tier.READ) == ["write"]
     assert verdicts("http", post, Tier.IDENTIFY) == ["write"]
+    assert verdicts("http", other, Tier.LOGIN) == ["write"]
 
 
-@pytest.mark.parametrize("line", ["Authorization: Basic AAAA", "COOKIE: session=1"])
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        http("GET /reboot.cgi?now=1 HTTP/1.1"),
+        http("GET /cgi-bin/factory_reset HTTP/1.1"),
+        http("GET /outlet/1/off HTTP/1.1"),
+        http("GET / HTTP/1.1", "X-HTTP-Method-Override: DELETE"),
+        http("GET / HTTP/1.1", "Cookie: session=1"),
+    ],
+)
+def test_a_get_that_may_act_is_a_write_in_every_tier(request_: bytes, tier: Tier) -> None:
+    assert verdicts("http", request_, tier) == ["write"]
+
+
+def test_the_page_that_wants_a_login_is_fetched_in_tier_login_only() -> None:
+    page = http("GET /secure/system/globaldata.htm?Language=English HTTP/1.1")
+
+    assert verdicts("http", page, Tier.LOGIN) == ["sign-in"]
+    assert verdicts("http", page, Tier.READ) == ["write"]
+
+
+@pytest.mark.parametrize("line", ["Authorization: Basic AAAA", "AUTHORIZATION: Basic AAAA"])
 def test_credentials_in_a_header_are_a_login(line: str) -> None:
     request = http("GET / HTTP/1.1", line)
 
@@ -361,6 +404,8 @@ CHANGING = [
     "show version\nreload", "show version\rreload", "exit\nreload", "echo 1 > /proc/sys/vm/x",
     "timedatectl set-time 10:00", "systemctl stop sshd", "exec linux reboot",
     "exec cisco_ios show run | redirect flash:x", "sudo -n true", "terminal monitor", "enable",
+    "cat /dev/watchdog", "cat /dev/ttyS1", "show tech-support", "exec linux cat /etc/shadow",
+    "hostname x", "id",
 ]  # fmt: skip
 
 
@@ -407,6 +452,9 @@ def test_options_of_telnet_are_a_session_and_keys_are_writes() -> None:
 def test_a_line_of_telnet_is_a_login_only_where_one_is_granted() -> None:
     assert verdicts("telnet", b"admin\r\n", Tier.LOGIN) == ["sign-in"]
     assert verdicts("telnet", b"admin\r\n", Tier.READ) == ["write"]
+    lines = b"admin\r\nadmin\r\nports 1\r\n"
+    assert verdicts("telnet", lines, Tier.LOGIN) == ["sign-in", "sign-in", "write"]
+    assert verdicts("telnet", b"reload\r\n", Tier.LOGIN) == ["write"]
 
 
 # --- whatever comes ------------------------------------------------------------------------------
