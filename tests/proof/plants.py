@@ -12,7 +12,6 @@ it did see from the capture and, for what is encrypted, from the lab's own ledge
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections import Counter
@@ -41,11 +40,32 @@ CONNECTIONS: Final[Mapping[tuple[str, str], int]] = {
 }  # fmt: skip
 """By service and tier, where it is not one: the contract's section 6, promise 8."""
 
-READING: Final = re.compile(
-    r"ssh (?:shell|exec)(?: (?:cat [\w./-]+|getent (?:group|passwd)|ss -ltnuH|timedatectl show"
-    r"|uname -a|who|show [\w -]+|terminal (?:length|width) \d+|exit))?"
-)
-"""Commands inside SSH that read; the lab's ledger names every command that it was given."""
+READING: Final = frozenset(
+    {
+        "ssh shell",
+        *(
+            f"ssh exec {command}"
+            for command in (
+                "uname -a", "who", "timedatectl show", "ss -ltnuH", "getent passwd",
+                "getent group", "cat /etc/os-release", "cat /etc/ssh/sshd_config",
+                "cat /etc/pam.d/sshd", "cat /etc/login.defs", "cat /etc/issue.net",
+                "cat /etc/systemd/timesyncd.conf", "cat /etc/chrony/chrony.conf",
+                "cat /etc/rsyslog.conf", "cat /etc/profile", "cat .ssh/authorized_keys",
+            )
+        ),
+        *(
+            f"ssh shell {command}"
+            for command in (
+                "show version", "show running-config", "show users", "show ntp status",
+                "terminal width 511", "terminal length 0", "exit",
+            )
+        ),
+    }
+)  # fmt: skip
+"""
+Commands inside SSH that read, whole; the lab's ledger names every session and command that it was
+given, and subsystems too.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +193,7 @@ def allowed(
     for one in plan["devices"]:
         packets, interval, _ = PROFILES[one["profile"]]
         name = names.get(one["addresses"][0], one["addresses"][0])
+        ports = frozenset((each["transport"], each["port"]) for each in one["questions"])
         connections: Counter[int] = Counter()
         for question in one["questions"]:
             if question["transport"] == "tcp":
@@ -184,7 +205,7 @@ def allowed(
             addresses=tuple(one["addresses"]), zone=one["zone"], packets_per_s=packets,
             connection_interval_s=interval, budget=one["packets"],
             logins=one["tier"] == "login", connections=dict(connections),
-            measured=one["tier"] == "identify" and "--normal--" in name,
+            ports=ports, measured=one["tier"] == "identify" and "--normal--" in name,
         )  # fmt: skip
     return Allowed(
         scanner=frozenset(OWN), devices=devices, own=ROUTERS,
@@ -211,7 +232,7 @@ def judged(seen: Seen, lab: Lab) -> Judgement:
         for command, n in ledger["functions"].items():
             if command.startswith("ssh ") and judgement.sealed.get(ledger["address"]):
                 services.counts["commands inside SSH"] += n
-                if not READING.fullmatch(command):
+                if command not in READING:
                     services.fault(f"control: {command} on {name}", n)
         for told in ("writes", "unexpected_commands"):
             for what, n in ledger[told].items():

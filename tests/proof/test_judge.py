@@ -11,22 +11,30 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from probes import sshconfig
+from scanner.audit import requests as audited
+from tests.proof import plants
 from tests.proof.judge import verdict
 from tests.proof.judge.crafted import SCANNER, Wire, frame
-from tests.proof.judge.grammar import parse
+from tests.proof.judge.grammar import LOGIN_FORMS, LOGIN_PAGES, parse
 from tests.proof.judge.injected import (
+    BEHIND_A_LOGIN,
     CONNECT_S7,
     FOREIGN,
     GET,
+    GRANTED,
     HARMLESS,
     IDENTIFY_MODBUS,
+    NOT_ONLY_READING,
     SETUP_S7,
     SZL_S7,
     WRITES,
 )  # fmt: skip
 from tests.proof.judge.packets import ACK, FIN, PSH, RST, SYN, Unreadable, packets_of
 from tests.proof.judge.verdict import Allowed, Device, Finding, judge
+from tests.proof.plants import READING
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +63,7 @@ def findings(wire: Wire, path: Path, *addresses: str, **rule: object) -> dict[in
 
 
 def everything(
-    table: dict[str, tuple[str, int, tuple[bytes, ...]]], path: Path
+    table: dict[str, tuple[str, int, tuple[bytes, ...]]], path: Path, **rule: object
 ) -> tuple[dict[int, Finding], dict[str, str]]:
     wire, where = Wire(), {}
     for number, (name, (transport, port, requests)) in enumerate(table.items(), start=1):
@@ -65,7 +73,7 @@ def everything(
                 wire.datagram(address, port, request)
         else:
             wire.connection(address, port, *requests, answer=b"")
-    return findings(wire, path, *where.values()), where
+    return findings(wire, path, *where.values(), **rule), where
 
 
 def test_every_injected_write_is_flagged_and_nothing_beside_it(
@@ -89,6 +97,109 @@ def test_what_only_reads_is_not_flagged(tmp_path: Path) -> None:
 
     assert {n: one.faults for n, one in found.items() if one.bad} == {}
     assert found[1].cases == sum(len(requests) for *_, requests in HARMLESS.values())
+
+
+def test_what_is_no_part_of_reading_is_flagged_though_it_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "KEPT", 1000)
+
+    found, where = everything(dict(NOT_ONLY_READING), tmp_path)
+
+    missed = [
+        name for name, address in where.items()
+        if not any(f"to {address} " in words for words in found[1].faults)
+    ]  # fmt: skip
+    assert missed == []
+    assert found[1].bad == len(NOT_ONLY_READING), found[1].faults
+
+
+def test_of_that_tier_login_may_sign_in_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "KEPT", 1000)
+    signing = {"snmp under a guessed community", "snmp as a user", "http page of a login",
+               "http with a password", "telnet name"}  # fmt: skip
+
+    granted, _ = everything(dict(GRANTED), tmp_path, logins=True)
+    others, where = everything(
+        {**WRITES, **NOT_ONLY_READING, **BEHIND_A_LOGIN}, tmp_path, logins=True
+    )
+
+    assert granted[1].faults == []
+    flagged = {name for name, a in where.items() if any(f"to {a} " in w for w in others[1].faults)}
+    assert where.keys() - flagged == signing
+
+
+def test_pages_and_forms_of_logins_are_those_of_the_credential_sets() -> None:
+    pages, forms = {"/"}, set()
+    for path in (Path(__file__).parents[2] / "credentials" / "sets").glob("*.yaml"):
+        for entry in YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")):
+            options = entry.get("options") or {}
+            pages |= {options["path"]} if "path" in options else set()
+            forms |= {options["form_path"]} if "form_path" in options else set()
+
+    assert pages == LOGIN_PAGES == {page.decode() for page in audited.HTTP_LOGIN} - {"/favicon.ico"}
+    assert forms == LOGIN_FORMS == {form.decode() for form in audited.HTTP_FORMS}
+
+
+def test_commands_inside_ssh_are_those_that_are_sent() -> None:
+    switch = {*sshconfig.IOS_COMMANDS, "terminal width 511", "terminal length 0", "exit"}
+
+    sent = {f"ssh exec {command}" for command in sshconfig.LINUX_COMMANDS}
+    sent |= {f"ssh shell {command}" for command in switch}
+    assert sent | {"ssh shell"} == READING
+    assert {*sshconfig.LINUX_COMMANDS, *switch, ""} == audited.SHOWS
+
+
+def test_a_scan_of_ports_is_flagged(tmp_path: Path) -> None:
+    wire, us = Wire(), 40_000
+    closed = (21, 135, 445, 3389, 4840, 9600)
+    for port in closed:
+        us += 1
+        wire.tcp(wire.at, (SCANNER, us), ("10.77.1.1", port), SYN, 1000, 0)
+        wire.tcp(wire.at + 0.001, ("10.77.1.1", port), (SCANNER, us), RST | ACK, 0, 1001)
+        wire.at += 1.2
+    wire.connection("10.77.1.2", 445)
+    wire.datagram("10.77.1.3", 47808, b"\x81\x0a")
+    wire.datagram("10.77.1.4", 502, IDENTIFY_MODBUS)
+    wire.connection("10.77.1.5", 502, IDENTIFY_MODBUS)
+    planned = frozenset({("tcp", 502), ("udp", 161)})
+
+    found = findings(wire, tmp_path, *(f"10.77.1.{n}" for n in range(1, 6)), ports=planned)[7]
+
+    nobody = "which nobody planned"
+    assert set(found.faults) >= {
+        *(f"a packet to 10.77.1.1 tcp {port}, {nobody}" for port in closed),
+        f"a packet to 10.77.1.2 tcp 445, {nobody}", f"a packet to 10.77.1.3 udp 47808, {nobody}",
+        f"a packet to 10.77.1.4 udp 502, {nobody}",
+    }  # fmt: skip
+    assert not any("10.77.1.5" in words for words in found.faults)
+
+
+def test_the_ports_that_may_be_asked_are_those_of_the_plan() -> None:
+    question = {"transport": "udp", "service": "snmp", "tier": "identify", "port": 161}
+    plan = {"devices": [{
+        "addresses": ["10.77.1.1"], "zone": "z", "profile": "default", "tier": "identify",
+        "packets": 9, "canaries": 0,
+        "questions": [question, {**question, "transport": "tcp", "port": 502}],
+    }]}  # fmt: skip
+
+    device = plants.allowed(plan, {}, {"z": "default"}).devices["10.77.1.1"]
+
+    assert device.ports == {("udp", 161), ("tcp", 502)}
+
+
+def test_every_icmp_but_unreachable_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    for kind in (0, 3, 5, 8, 13, 17):
+        message = bytes([kind, 0]) + bytes(34)
+        wire.frames.append((wire.at, frame(SCANNER, "10.77.1.1", 1, message)))
+        wire.at += 1
+
+    found = findings(wire, tmp_path, "10.77.1.1")[7]
+
+    assert found.faults == [f"ICMP type {kind} to 10.77.1.1" for kind in (0, 5, 8, 13, 17)]
 
 
 def test_every_foreign_byte_is_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +372,7 @@ def test_what_leaves_the_scope_is_flagged(tmp_path: Path) -> None:
     wire.datagram("10.77.255.255", 161, HARMLESS["snmp get"][2][0])
     wire.datagram("10.77.9.9", 161, HARMLESS["snmp get"][2][0])
     wire.datagram("224.0.0.1", 161, b"")
-    wire.frames.append((wire.at, frame(SCANNER, "10.77.1.1", 1, bytes(8))))
+    wire.frames.append((wire.at, frame(SCANNER, "10.77.1.1", 1, b"\x03\x03" + bytes(34))))
 
     found = findings(wire, tmp_path, "10.77.1.1")
 

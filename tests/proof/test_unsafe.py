@@ -44,6 +44,7 @@ def test_an_unsafe_probe_breaks_the_promises_that_it_breaks(tmp_path: Path) -> N
         "packets captured",
         "not modbus: 47 45 54",
         "port 9100",
+        "which nobody planned",
         "connected and left without a request",
         "malformed",
         "reset 0.",

@@ -8,6 +8,7 @@ TLS is dissected as well.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ _DISSECTORS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _OTHERS: Final = (
     "frame.number", "tcp.stream", "http.request.method", "http.request.uri",
-    "http.content_type", "http.authorization", "tls.record.content_type", "tls.record.opaque_type",
+    "http.content_type", "http.request.line", "tls.record.content_type", "tls.record.opaque_type",
     "tls.app_data_proto", "_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
     "frame.protocols",
 )  # fmt: skip
@@ -56,6 +57,7 @@ class Frame:
     """
     One frame from the scanner. `stream` None: not TCP. `opened` counts its TLS records of outer
     type application data that the key log opened, `data_opened` those of them that are data.
+    `headers` are the names, in small, of all its HTTP requests; "" where they could not be told.
     """
 
     number: int
@@ -64,10 +66,14 @@ class Frame:
     methods: tuple[str, ...]
     targets: tuple[str, ...]
     forms: int
-    logins: int
+    headers: frozenset[str]
     opened: int
     data_opened: int
     complaints: tuple[str, ...]
+
+    @property
+    def announces_body(self) -> bool:
+        return "content-length" in self.headers
 
 
 def dissect(
@@ -90,6 +96,7 @@ def dissect(
     if keylog is not None and keylog.exists():
         words += ["-o", f"tls.keylog_file:{keylog}"]
     ours = ", ".join(sorted(scanner))
+    # ICMP quotes what it answers, which would be read as requests of ours; verdict judges its type
     words += ["-Y", f"ip.src in {{{ours}}} and (tcp or udp) and not icmp"]
     names = [*_CODES, *_OTHERS]
     for name in names:
@@ -102,6 +109,14 @@ def dissect(
     lines = done.stdout.decode("utf-8", "replace").split("\n")
     frames = [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
     return [replace(frame, number=numbers[frame.number - 1]) for frame in frames]
+
+
+_NAME: Final = re.compile(r"(?:^|\\r\\n )([^:\\]*)")
+"""tshark writes each header line with its end in words, and parts them by a space."""
+
+
+def _names(lines: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in _NAME.findall(lines))
 
 
 def _frame(told: Mapping[str, str]) -> Frame:
@@ -130,7 +145,7 @@ def _frame(told: Mapping[str, str]) -> Frame:
         methods=methods,
         targets=tuple(told["http.request.uri"].split(" ")) if methods else (),
         forms=told["http.content_type"].count("application/x-www-form-urlencoded"),
-        logins=sum(bool(value) for value in told["http.authorization"].split(" ")),
+        headers=_names(told["http.request.line"]) if methods else frozenset(),
         opened=opened,
         data_opened=data,
         complaints=tuple(complaints),

@@ -117,7 +117,7 @@ def _modbus(sent: bytes) -> Iterator[Pdu]:
 
 _S7_JOBS: Final[Mapping[int, tuple[str, Verdict]]] = {
     0x00: ("CPU services", "control"),
-    0x04: ("read variable", "read"),
+    0x04: ("read variable", "unknown"),
     0x05: ("write variable", "control"),
     0x1A: ("request download", "control"),
     0x1B: ("download block", "control"),
@@ -130,14 +130,17 @@ _S7_JOBS: Final[Mapping[int, tuple[str, Verdict]]] = {
     0xF0: ("set up communication", "session"),
 }
 _S7_USERDATA: Final[Mapping[tuple[int, int], tuple[str, Verdict]]] = {
-    (3, 1): ("list blocks", "read"),
-    (3, 2): ("list blocks of a type", "read"),
-    (3, 3): ("block info", "read"),
+    (3, 1): ("list blocks", "unknown"),
+    (3, 2): ("list blocks of a type", "unknown"),
+    (3, 3): ("block info", "unknown"),
     (4, 1): ("read SZL", "read"),
-    (7, 1): ("read clock", "read"),
+    (7, 1): ("read clock", "unknown"),
 }
-"""Every other group and function is control: programmer commands, forces, cyclic data, messages,
-passwords, setting of the clock."""
+"""What changes nothing but is no part of the probe (protocols.md) is unknown. Every other group and
+function is control: programmer commands, forces, cyclic data, messages, passwords, setting of the
+clock."""
+_SZL: Final = frozenset({"0011", "001c", "0132", "0232", "0424"})
+"""Module and component identification, protection level, operating state."""
 
 
 def _s7(sent: bytes) -> Iterator[Pdu]:
@@ -196,7 +199,9 @@ def _s7_pdu(at: int, end: int, body: bytes, cotp: str) -> Pdu:
             verdict = "unknown"
         continued = body[14] == 0x12
         if (group, function) == (4, 1) and not continued and data == 8:
-            name += f" {body[-4:-2].hex()} index {body[-2:].hex()}"
+            szl = body[-4:-2].hex()
+            name += f" {szl} index {body[-2:].hex()}"
+            verdict = verdict if szl in _SZL else "unknown"
         elif (group, function) == (4, 1):
             name += ", continued" if continued else ""
         return Pdu(
@@ -296,6 +301,10 @@ _SNMP: Final[Mapping[int, tuple[str, Verdict]]] = {
 }
 
 
+COMMUNITY: Final = b"public"
+"""The only community that is not a guess; whoever uses another one, or a user name, signs in."""
+
+
 def _ber(data: bytes, at: int) -> tuple[int, int, int]:
     """(tag, start of the value, its end). Raises ValueError, IndexError."""
     tag, size = data[at], data[at + 1]
@@ -322,7 +331,8 @@ def _snmp(sent: bytes) -> Iterator[Pdu]:
         _, _, inner = _ber(sent, inner)
         _, _, inner = _ber(sent, inner)
         _, flags, _ = _ber(sent, inner)
-        _, _, at = _ber(sent, at)  # msgSecurityParameters
+        _, parameters, at = _ber(sent, at)  # msgSecurityParameters
+        guessed = _usm_user(sent, parameters) != b""
         if sent[flags] & 2:
             yield Pdu(0, end, "SNMP v3, encrypted", "unknown")
             return
@@ -330,17 +340,68 @@ def _snmp(sent: bytes) -> Iterator[Pdu]:
         _, _, scoped = _ber(sent, scoped)  # contextEngineID
         _, _, at = _ber(sent, scoped)  # contextName
     else:
-        _, _, at = _ber(sent, at)  # community
+        _, start, at = _ber(sent, at)
+        guessed = sent[start:at] != COMMUNITY
     tag, _, last = _ber(sent, at)
     name, verdict = _SNMP.get(tag, ("", "unknown"))
+    if guessed and verdict == "read":
+        verdict, name = "login", f"{name} as somebody"
     if last != end:
         verdict = "unknown"
     yield Pdu(0, end, f"SNMP {words} {name or hex(tag)}", verdict, (f"snmp {tag - 0xA0}",))
 
 
+def _usm_user(sent: bytes, at: int) -> bytes:
+    """msgUserName of RFC 3414 section 2.4: engine id, boots, time, name."""
+    _, at, _ = _ber(sent, at)
+    for _ in range(3):
+        _, _, at = _ber(sent, at)
+    _, start, end = _ber(sent, at)
+    return sent[start:end]
+
+
 # --- HTTP ----------------------------------------------------------------------------------------
 
 _REQUEST: Final = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/1\.[01]\r\n")
+_HEADERS: Final = frozenset({"host", "user-agent", "accept", "accept-encoding", "connection"})
+_LOGIN_HEADERS: Final = _HEADERS | {"authorization"}
+_FORM_HEADERS: Final = _LOGIN_HEADERS | {"content-type", "content-length"}
+_START_PAGES: Final = frozenset({"/", "/favicon.ico"})
+LOGIN_PAGES: Final = frozenset(
+    {
+        "/",
+        "/secure/embedded/http_passwd_config.htm?Language=English",
+        "/secure/system/globaldata.htm?Language=English",
+    }
+)
+"""What is fetched with and without a login of the shipped credential sets."""
+LOGIN_FORMS: Final = frozenset({"/cgi-bin/login.cgi"})
+_ACTS: Final = re.compile(
+    r"re-?(?:boot|start|set|load|store)|shut-?down|power|halt|delete|remove|erase|clear|format"
+    r"|write|(?<![a-z])set|save|apply|upload|update|upgrade|firmware|flash|factory|import|log-?out"
+    r"|start|stop|on$|off$|exec|command|cmd",
+    re.IGNORECASE,
+)
+"""Words of addresses behind which web panels do something."""
+
+
+def http_verdict(
+    method: str, target: str, headers: frozenset[str], *, form: bool, body: bool
+) -> Verdict:
+    """
+    A page is read where it is the start page, asked for in the few headers that are ever sent; a
+    login is one of the pages or forms of the credential sets. `headers` are names, in small.
+    """
+    if method not in ("GET", "HEAD", "POST") or _ACTS.search(target):
+        return "control"
+    if method == "POST":
+        known = form and target in LOGIN_FORMS and headers <= _FORM_HEADERS
+        return "login" if known else "control"
+    if body or not headers <= _LOGIN_HEADERS:
+        return "unknown"
+    if target in _START_PAGES and "authorization" not in headers:
+        return "read"
+    return "login" if target in LOGIN_PAGES else "unknown"
 
 
 def _http(sent: bytes) -> Iterator[Pdu]:
@@ -356,13 +417,11 @@ def _http(sent: bytes) -> Iterator[Pdu]:
         if end > len(sent) or b"\r\ntransfer-encoding:" in head:
             return
         method, target = first[1].decode(), first[2].decode()
-        verdict: Verdict = "read" if method in ("GET", "HEAD", "OPTIONS") else "control"
-        if method == "POST" and b"\r\ncontent-type: application/x-www-form-urlencoded" in head:
-            verdict = "login"
-        elif verdict == "read" and length:
-            verdict = "unknown"
-        elif verdict == "read" and (b"?" in first[2] or b"\r\nauthorization:" in head):
-            verdict = "login"  # what stands behind a question mark may do more than read
+        names = frozenset(
+            line.partition(b":")[0].decode("latin-1") for line in head.split(b"\r\n")[1:]
+        )
+        form = b"\r\ncontent-type: application/x-www-form-urlencoded" in head
+        verdict = http_verdict(method, target, names, form=form, body=length is not None)
         yield Pdu(at, end, f"HTTP {method} {target}", verdict, (f"http {method}",), names=target)
         at = end
 
@@ -370,10 +429,18 @@ def _http(sent: bytes) -> Iterator[Pdu]:
 # --- Telnet --------------------------------------------------------------------------------------
 
 _IAC, _WONT, _DONT = 255, 252, 254
+_LINES: Final = 2
+"""A name and a password."""
+_COMMAND: Final = re.compile(
+    rb"(?:reload|reboot|restart|reset|shutdown|halt|poweroff|write|erase|delete|format|copy|clear"
+    rb"|conf(?:igure)?|enable|disable|set|no|debug|start|stop|show|exit|quit|logout|help)\b",
+    re.IGNORECASE,
+)
+"""How a line begins that is no name and no password."""
 
 
 def _telnet(sent: bytes) -> Iterator[Pdu]:
-    at = 0
+    at = lines = 0
     while at < len(sent):
         if sent[at] == _IAC:
             command = sent[at + 1]
@@ -396,7 +463,12 @@ def _telnet(sent: bytes) -> Iterator[Pdu]:
         line = sent.find(b"\r\n", at, stop)
         end = stop if line < 0 else line + 2
         shape = line >= 0 and all(0x20 <= byte < 0x7F for byte in sent[at:line])
-        yield Pdu(at, end, "Telnet text", "login" if shape else "unknown")
+        lines += 1
+        verdict = "login" if shape else "unknown"
+        if lines > _LINES or _COMMAND.match(sent, at, end):
+            verdict = "control"
+        told = f", line {lines} of a connection" if lines > _LINES else ""
+        yield Pdu(at, end, f"Telnet text{told}", verdict)
         at = end
 
 

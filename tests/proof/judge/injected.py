@@ -44,6 +44,25 @@ def _snmp(tag: int, *, community: bytes = b"private") -> bytes:
     return b"\x30" + bytes([len(message)]) + message
 
 
+def _snmp_user(name: bytes) -> bytes:
+    """An SNMPv3 get of nothing, without authentication, as somebody (RFC 3412, RFC 3414)."""
+
+    def ber(tag: int, *parts: bytes) -> bytes:
+        whole = b"".join(parts)
+        return bytes([tag, len(whole)]) + whole
+
+    number = bytes.fromhex("020101")
+    head = ber(0x30, number, bytes.fromhex("020205dc"), ber(4, b"\x04"), bytes.fromhex("020103"))
+    user = ber(4, ber(0x30, ber(4), number, number, ber(4, name), ber(4), ber(4)))
+    asked = ber(0xA0, number, bytes.fromhex("020100020100"), ber(0x30))
+    scoped = ber(0x30, ber(4), ber(4), asked)
+    return ber(0x30, bytes.fromhex("020103"), head, user, scoped)
+
+
+def _get(path: str, more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 10.77.1.1\r\n{more}\r\n".encode()
+
+
 WRITES: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
     "modbus write coil": ("tcp", 502, (bytes.fromhex("000100000006ff050000ff00"),)),
     "modbus write register": ("tcp", 502, (bytes.fromhex("000100000006ff0600010003"),)),
@@ -96,11 +115,57 @@ WRITES: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
     "http post": (
         "tcp", 80, (b"POST /reboot HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",),
     ),
+    "http page that reboots": ("tcp", 80, (_get("/reboot.cgi"),)),
+    "http page that resets": ("tcp", 80, (_get("/cgi-bin/factory_reset"),)),
+    "http page with an order behind it": ("tcp", 80, (_get("/outlet?1=off"),)),
+    "http form that acts": (
+        "tcp", 80, (b"POST /command HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n"
+                    b"Content-Type: application/x-www-form-urlencoded\r\n\r\npump=start",),
+    ),
     "http delete": ("tcp", 80, (b"DELETE /user HTTP/1.1\r\nHost: a\r\n\r\n",)),
     "telnet command": ("tcp", 23, (b"reload\r\n",)),
     "telnet option": ("tcp", 23, (b"\xff\xfb\x18",)),
 }  # fmt: skip
 """Name → (transport, port, the requests of one connection). Only the last one is the offence."""
+
+NOT_ONLY_READING: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
+    "s7 read variable": ("tcp", 102, (CONNECT_S7, SETUP_S7, _s7(
+        bytes.fromhex("0401120a10020064000184000000")))),
+    "s7 list blocks": ("tcp", 102, (CONNECT_S7, SETUP_S7, _s7(
+        bytes.fromhex("0001120411430100"), bytes.fromhex("0a000000"), kind=7))),
+    "s7 diagnostics buffer": (
+        "tcp", 102, (CONNECT_S7, SETUP_S7, SZL_S7[:-4] + bytes.fromhex("00a00000")),
+    ),
+    "snmp under a guessed community": ("udp", 161, (_snmp(0xA0, community=b"cisco"),)),
+    "snmp as a user": ("udp", 161, (_snmp_user(b"admin"),)),
+    "http with another method in a header": (
+        "tcp", 80, (_get("/", "X-HTTP-Method-Override: DELETE\r\n"),),
+    ),
+    "http with a cookie": ("tcp", 80, (_get("/", "Cookie: session=1\r\n"),)),
+    "http page of no product": ("tcp", 80, (_get("/config.xml"),)),
+    "http page of a login": ("tcp", 80, (_get("/secure/system/globaldata.htm?Language=English"),)),
+    "http with a password": ("tcp", 80, (_get("/", "Authorization: Basic YTpi\r\n"),)),
+    "telnet name": ("tcp", 23, (b"admin\r\n",)),
+}  # fmt: skip
+"""What changes nothing that a register holds and yet is no part of identifying or reading."""
+
+GRANTED: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
+    "snmp under a published community": NOT_ONLY_READING["snmp under a guessed community"],
+    "http page of a login": NOT_ONLY_READING["http page of a login"],
+    "http with a password": NOT_ONLY_READING["http with a password"],
+    "http form of a login": (
+        "tcp", 80, (b"POST /cgi-bin/login.cgi HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+                    b"Content-Type: application/x-www-form-urlencoded\r\n\r\na=b",),
+    ),
+    "telnet name and password": ("tcp", 23, (b"\xff\xfc\x18", b"admin\r\n", b"\r\n")),
+}  # fmt: skip
+"""What tier login may do beside reading."""
+
+BEHIND_A_LOGIN: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
+    "telnet line behind a login": ("tcp", 23, (b"admin\r\nadmin\r\nports 1 off\r\n",)),
+    "telnet command behind a login": ("tcp", 23, (b"write erase\r\n",)),
+}
+"""What nobody may do who has signed in."""
 
 HARMLESS: Final[Mapping[str, tuple[str, int, tuple[bytes, ...]]]] = {
     "modbus identify": ("tcp", 502, (IDENTIFY_MODBUS,)),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.proof.judge.connections import Connection, connections_of
 from tests.proof.judge.dissect import Frame, dissect
-from tests.proof.judge.grammar import Pdu, Verdict, parse
+from tests.proof.judge.grammar import Pdu, http_verdict, parse
 from tests.proof.judge.packets import Packet, packets_of
 
 Ports = Mapping[tuple[str, int], str]
@@ -203,9 +203,7 @@ def _opened(pdus: list[Pdu], frames: list[Frame]) -> list[Pdu]:
 
 
 def _http_inside(method: str, target: str, frame: Frame, end: int) -> Pdu:
-    verdict: Verdict = "control"
-    if method in ("GET", "HEAD", "OPTIONS"):
-        verdict = "login" if "?" in target or frame.logins else "read"
-    elif method == "POST" and frame.forms:
-        verdict = "login"
+    verdict = http_verdict(
+        method, target, frame.headers, form=frame.forms > 0, body=frame.announces_body
+    )
     return Pdu(end, end, f"HTTP {method} {target} in TLS", verdict, names=target)

@@ -33,6 +33,10 @@ NEVER_TOUCHED: Final = range(9100, 9108)
 """Printers print what arrives there; nmap leaves them out for that reason."""
 SEATS: Final = frozenset({2404, 19998, 20000, 19999})
 """IEC 60870-5-104 and DNP3, plain and in TLS: whoever connects may take the master's place."""
+UNREACHABLE: Final = 3
+"""The one ICMP type that a kernel sends by itself (RFC 792); nothing else of ours sends any."""
+CLIENT_SPEAKS_FIRST: Final = ICS | {"http", "https"}
+"""Protocols in which the client speaks first: who connects there has something to ask."""
 UNITS: Final = 3
 UNIT_PAUSE_S: Final = 1.0
 DRAIN_S: Final = 1.0
@@ -49,7 +53,8 @@ KEPT: Final = 12
 class Device:
     """
     What one device may see, all its addresses together. None: no such limit, or not told.
-    `connections` are the most per (transport, port) beside one. `measured` says that the device is
+    `connections` are the most per (transport, port) beside one. `ports` are the (transport, port)
+    at which it may be asked at all, where that is known. `measured` says that the device is
     sound and was only identified: then promise 13 counts its questions.
     """
 
@@ -60,6 +65,7 @@ class Device:
     budget: int | None = None
     logins: bool = False
     connections: Mapping[int, int] = field(default_factory=dict)
+    ports: frozenset[tuple[str, int]] = frozenset()
     measured: bool = False
     label: str = ""
 
@@ -195,9 +201,14 @@ class _Case:
     def at_once(self) -> Finding:
         found = Finding()
         ended, kept = self._as_far_as_we_can_end(), 0
+        met: dict[str, set[str]] = defaultdict(set)
+        for one in self.sent.connections:
+            if one.opened_at is not None:
+                met[self.device_of.get(one.device, one.device)].add(one.device)
         for device, (most, which) in most_at_once(ended, self.device_of).items():
             found.cases += 1
             found.greatest("connections at once", most)
+            found.greatest("addresses of one device", len(met[device]))
             if most > 1:
                 found.fault(f"{device}: {most} at once: {which}")
         for one in self.sent.connections:
@@ -334,7 +345,7 @@ class _Case:
     # --- 7 and 8: what goes where ---------------------------------------------------------------
 
     def foreign(self) -> Finding:
-        found = Finding(counts={"foreign bytes": 0})
+        found = Finding(counts={"foreign bytes": 0, "packets to ports that nobody planned": 0})
         for asked in self.sent.asked:
             found.cases += 1
             size = asked.pdu.end - asked.pdu.start
@@ -345,7 +356,23 @@ class _Case:
         for packet in self.ours:
             if packet.protocol in ("tcp", "udp") and packet.target_port in NEVER_TOUCHED:
                 found.fault(f"a packet to {packet.target} port {packet.target_port}")
+            elif self._unplanned(packet):
+                found.counts["packets to ports that nobody planned"] += 1
+                where = f"{packet.target} {packet.protocol} {packet.target_port}"
+                found.fault(f"a packet to {where}, which nobody planned")
+            elif packet.protocol == "icmp" and packet.payload[:1] != bytes([UNREACHABLE]):
+                kind = packet.payload[0] if packet.payload else "none"
+                found.fault(f"ICMP type {kind} to {packet.target}")
         return found
+
+    def _unplanned(self, packet: Packet) -> bool:
+        device = self.device(packet.target)
+        return (
+            packet.protocol in ("tcp", "udp")
+            and device is not None
+            and bool(device.ports)
+            and (packet.protocol, packet.target_port) not in device.ports
+        )
 
     def connections(self) -> Finding:
         found = Finding(counts={"connections on ICS ports": 0, "without a request": 0})
@@ -356,9 +383,10 @@ class _Case:
             found.cases += 1
             name = self.device_of.get(one.device, one.device)
             per_port[name, one.device, one.port] += 1
-            if self.allowed.ports.get(("tcp", one.port)) not in ICS:
+            protocol = self.allowed.ports.get(("tcp", one.port))
+            if protocol not in CLIENT_SPEAKS_FIRST:
                 continue
-            found.counts["connections on ICS ports"] += 1
+            found.counts["connections on ICS ports"] += protocol in ICS
             if id(one) not in self.asked_on and not self._device_ended_it(one):
                 found.counts["without a request"] += 1
                 found.fault(f"{one.name}: connected and left without a request")
