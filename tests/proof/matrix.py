@@ -37,6 +37,8 @@ SMALL_SHARE: Final = 0.16
 ROUNDS: Final = {"ci": 1, "full": 2}
 """Two make all variants of all behaviours."""
 CROWD: Final = 50
+CHASSIS_FROM: Final = 200
+"""Third octet of the device with several addresses."""
 NO_DEVICE: Final = "no device"
 FRAGILE_EVERY: Final = 4
 """Every so many devices have profile fragile, as far as they are only identified."""
@@ -117,6 +119,7 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     """The devices of one round. Round 0 of the full size has the first variants, 1 all of them."""
     raw = proving.plant(variants=size == "full" and number % 2 == 1)
     _deepen(raw)
+    _chassis(raw)
     devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
     if size == "ci":
         devices = _some(devices, random.Random(seed))
@@ -131,6 +134,45 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     return {
         **raw, "devices": devices, "zones": [zone for zone in raw["zones"] if zone["id"] in kept],
     }  # fmt: skip
+
+
+CHASSIS: Final = ("modbus", "s7")
+"""What each address of the device that has several answers."""
+ADDRESSES: Final = 3
+
+
+def _chassis(raw: dict[str, Any]) -> None:
+    """
+    One device with several addresses, which the site file declares as one: the lab plays them one
+    by one, and only the first is an asset. Each answers all that is asked, so that no refusal ends
+    the visit before the last.
+    """
+    number = len(raw["zones"])
+    third, last = divmod(number, proving.PER_NETWORK)
+    zone = f"z{number}"
+    addresses = [f"{proving.BASE}.{CHASSIS_FROM + third}.{1 + last + k}" for k in range(ADDRESSES)]
+    model = _sound(raw, CHASSIS[0])
+    home = next(one for one in raw["zones"] if one["id"] == model["zone"])
+    raw["zones"].append(
+        {**home, "id": zone, "name": zone, "networks": [f"{one}/32" for one in addresses],
+         "probes": list(CHASSIS)}
+    )  # fmt: skip
+    for count, address in enumerate(addresses):
+        device = deepcopy(model)
+        device |= {
+            "name": f"{CHASSIS[0]}--{proving.NORMAL}--chassis{count}", "zone": zone,
+            "address": address,
+            "services": [each for kind in CHASSIS for each in _sound(raw, kind)["services"]],
+        }  # fmt: skip
+        if count == 0:
+            device["declared"] = {**(device["declared"] or {}), "addresses": addresses[1:]}
+        else:
+            device |= {"declared": None, "presence": "seen_and_undeclared"}
+        raw["devices"].append(device)
+
+
+def _sound(raw: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return next(d for d in raw["devices"] if d["name"] == f"{kind}--{proving.NORMAL}--0")
 
 
 def _deepen(raw: dict[str, Any]) -> None:

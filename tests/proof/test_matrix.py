@@ -7,13 +7,19 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from lab import proving
 from lab.faults import FAULTS
+from lab.plant import load as load_plant
+from lab.site_file import write_site
 from scanner import discovery
+from scanner.plan import build
+from scanner.site import load as load_site
 from tests.proof import matrix
 from tests.proof.judge.crafted import SCANNER, Wire
 from tests.proof.promises.p17_scope import judged
@@ -43,7 +49,27 @@ def test_the_full_size_has_every_device_and_no_address_twice() -> None:
     addresses = [device["address"] for device in raw["devices"]]
 
     assert len(addresses) == len(set(addresses)) > 1000
-    assert {zone["networks"][0] for zone in raw["zones"]} == {f"{a}/32" for a in addresses}
+    networks = [network for zone in raw["zones"] for network in zone["networks"]]
+    assert sorted(networks) == sorted(f"{a}/32" for a in addresses)
+
+
+@pytest.mark.parametrize(("size", "number"), [("ci", 0), ("full", 0), ("full", 1)])
+def test_one_device_has_several_addresses(tmp_path: Path, size: str, number: int) -> None:
+    raw = matrix.plant(size, 1, number)
+    mine = [one for one in raw["devices"] if "--chassis" in one["name"]]
+    now = datetime.now(UTC)
+    lab = load_plant(str(proving.write(raw, tmp_path / "plant.json")))
+    keys = dict.fromkeys((device.name for device in lab.devices), "SHA256:" + "A" * 43)
+    path = write_site(lab, tmp_path / "lab", now=now, base_port_offset=0, host_keys=keys)
+
+    chassis = next(
+        one for one in build(load_site(path), discovery.probes()).devices if len(one.addresses) > 1
+    )
+
+    assert chassis.addresses == tuple(one["address"] for one in mine)
+    assert {question.target.address for question in chassis.questions} == set(chassis.addresses)
+    assert {question.probe.name for question in chassis.questions} == set(matrix.CHASSIS)
+    assert len(mine) == matrix.ADDRESSES
 
 
 def test_a_probe_for_which_the_lab_has_no_device_is_named(
