@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,96 @@ def test_the_bound_is_told_only_where_nothing_bad_was_seen() -> None:
 def test_numbers_of_promises_are_read() -> None:
     assert proof.chosen("1-3,15") == {1, 2, 3, 15}
     assert proof.chosen("") == set(range(1, 31))
+
+
+@pytest.mark.parametrize("only", ["99", "abc", "1-", "0", "-3", "3-99"])
+def test_what_is_no_number_of_a_promise_is_refused(
+    only: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["prove.py", f"--only={only}"])
+
+    with pytest.raises(SystemExit) as ended:
+        proof.arguments()
+
+    assert ended.value.code == 2
+    assert "argument --only" in capsys.readouterr().err
+
+
+def test_without_root_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["prove.py"])
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    with pytest.raises(SystemExit, match=r"^the proof needs root: [^\n]*$"):
+        proof.main()
+
+
+MEASURING = {"seed": 1, "size": "ci", "scanner": "watched.py", "product": "aa"}
+
+
+def test_parts_are_gone_on_with_by_what_they_were_begun_with(tmp_path: Path) -> None:
+    assert not proof.gone_on_with(tmp_path, MEASURING, mixed=False)
+    assert not proof.gone_on_with(tmp_path, MEASURING, mixed=False)
+
+
+@pytest.mark.parametrize(("name", "other"), [("seed", 2), ("size", "full"), ("scanner", "x.py")])
+def test_parts_of_another_seed_size_or_scanner_are_refused(
+    tmp_path: Path, name: str, other: object
+) -> None:
+    proof.gone_on_with(tmp_path, MEASURING, mixed=False)
+
+    for mixed in (False, True):
+        with pytest.raises(SystemExit, match=f"measured with {name} "):
+            proof.gone_on_with(tmp_path, {**MEASURING, name: other}, mixed=mixed)
+
+
+def test_parts_of_another_state_of_the_code_are_told_apart_for_good(tmp_path: Path) -> None:
+    changed = {**MEASURING, "product": "bb"}
+    proof.gone_on_with(tmp_path, MEASURING, mixed=False)
+
+    with pytest.raises(SystemExit, match="another state of the code"):
+        proof.gone_on_with(tmp_path, changed, mixed=False)
+    assert proof.gone_on_with(tmp_path, changed, mixed=True)
+    assert proof.gone_on_with(tmp_path, changed, mixed=False), "told in every later table"
+
+
+def test_parts_of_which_nothing_is_known_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p22").mkdir()
+
+    with pytest.raises(SystemExit, match="does not say"):
+        proof.gone_on_with(tmp_path, MEASURING, mixed=False)
+
+
+def test_the_result_names_commit_day_and_whether_the_code_was_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(work: Work) -> Measured:
+        return Measured(passed=True, value="0", cases=1)
+
+    monkeypatch.setattr(proof, "promises", lambda: (promise(measure=measure),))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    words = ["prove.py", "--only", "1", "--state", str(tmp_path)]
+    for digest, more in (("aa", []), ("bb", ["--mixed"])):
+        monkeypatch.setattr(proof, "digest_of_product", lambda digest=digest: digest)
+        monkeypatch.setattr("sys.argv", [*words, *more])
+        assert proof.main() == 0
+        result = json.loads((tmp_path / "proof.json").read_text())
+        assert result["mixed"] is bool(more)
+        assert (proof.MIXED in capsys.readouterr().out) is bool(more)
+
+    assert result["commit"] == proof.commit()
+    assert date.fromisoformat(result["date"])
+
+
+def test_a_changed_file_of_the_product_is_another_state_of_the_code(tmp_path: Path) -> None:
+    for name in proof.PRODUCT:
+        (tmp_path / name).mkdir()
+    before = proof.digest_of_product(tmp_path)
+    (tmp_path / "probes" / "new.py").write_text("x = 1\n")
+    one = proof.digest_of_product(tmp_path)
+    (tmp_path / "probes" / "__pycache__").mkdir()
+    (tmp_path / "probes" / "__pycache__" / "new.pyc").write_bytes(b"x")
+
+    assert before != one == proof.digest_of_product(tmp_path)
 
 
 def test_a_folder_that_several_need_is_made_once(tmp_path: Path) -> None:
