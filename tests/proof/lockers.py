@@ -8,10 +8,13 @@ the device, in a row, per account or (`scope` "device") over all accounts; `scop
 account over all devices. At `threshold` it locks. Nothing is ever forgotten but by a login that is
 accepted. `tells` names the way in which a lock is told: "no", "status" (HTTP 403, 423 or 429 and
 words elsewhere), "drop" (the connection ends) or "delay" (each further refusal takes 4 s).
+`asks` is how SSH takes a password: "password", "again" (keyboard-interactive alone, which asks
+again, AGAIN times, within one request) or "turns" (`password`, and once that was refused
+keyboard-interactive alone); each answer that is wrong is a failure.
 
 LOG gets one JSON line for each login: {"at", "address", "service", "account", "accepted", "locks"}.
 Written from the protocols' specifications, without the lab or the scanner: Modbus Application
-Protocol V1.1b3 section 6.21, RFC 9112, RFC 7617, RFC 854; SSH is asyncssh's.
+Protocol V1.1b3 section 6.21, RFC 9112, RFC 7617, RFC 854, RFC 4256; SSH is asyncssh's.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import parse_qs
@@ -31,6 +34,9 @@ from urllib.parse import parse_qs
 import asyncssh
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Challenge = tuple[str, str, str, list[tuple[str, bool]]]
+PROMPT: Challenge = ("", "", "", [("Password: ", False)])
+AGAIN = 5
 
 
 class Site:
@@ -47,6 +53,7 @@ class Device:
         self.names: tuple[str, str] = (spec["vendor"], spec["model"])
         self.services: list[str] = spec["services"]
         self.tells: str = spec["tells"]
+        self.asks: str = spec.get("asks", "password")
         self._users: Mapping[str, str] = spec["users"]
         self._threshold: int = spec["threshold"]
         self._scope: str = spec["scope"]
@@ -161,15 +168,31 @@ class Device:
 class _SshServer(asyncssh.SSHServer):
     def __init__(self, device: Device) -> None:
         self._device = device
+        self._refused = 0
 
     def begin_auth(self, username: str) -> bool:
         return True
 
     def password_auth_supported(self) -> bool:
-        return True
+        asks = self._device.asks
+        return asks == "password" or (asks == "turns" and not self._refused)
+
+    def kbdint_auth_supported(self) -> bool:
+        asks = self._device.asks
+        return asks == "again" or (asks == "turns" and self._refused > 0)
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Challenge:
+        return PROMPT
+
+    async def validate_kbdint_response(
+        self, username: str, responses: Sequence[str]
+    ) -> bool | Challenge:
+        accepted = await self.validate_password(username, "".join(responses))
+        return accepted or (PROMPT if self._refused % AGAIN else False)
 
     async def validate_password(self, username: str, password: str) -> bool:
         accepted = await self._device.admits("ssh", username, password)
+        self._refused += not accepted
         if not accepted and self._device.drops(username):
             raise asyncssh.DisconnectError(
                 asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures"

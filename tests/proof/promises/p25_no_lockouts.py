@@ -8,7 +8,11 @@ account after 3 or after 5 failures in a row, over all their services, per accou
 (the operator's own account, with a wrong secret) over the whole site; they say so, drop the
 connection, answer late, or say nothing. None of them ever forgets a failure.
 
-Judged by what the devices counted: no account may be locked. Each device that has a published
+Some SSH servers take a password by keyboard-interactive alone and ask for it again and again, some
+want it once more in that way after they refused it.
+
+Judged by what the devices counted: no account may be locked, and no device may have received more
+secrets than there are attempts on it in the site's ledger. Each device that has a published
 default must have been tried, else nothing was proved; unknown products and safety controllers must
 not have been. One run is one scan.
 """
@@ -19,11 +23,13 @@ import json
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -45,6 +51,7 @@ WESTERMO = ("Westermo", "Lynx L110-F2G")
 RIELLO = ("Riello UPS", "NetMan 204")
 DEFAULTS = {APC: ("apc", "apc"), WESTERMO: ("admin", "westermo"), RIELLO: ("admin", "admin")}
 TELLS = ("no", "status", "drop", "delay")
+ASKS = ("password", "again", "turns")
 OPERATOR = "walkdown"
 
 
@@ -124,7 +131,7 @@ def prepared(seed: int, number: int, folder: Path, octet: int, steps: int) -> Li
             "address": address, "vendor": product[0], "model": product[1],
             "services": list(services), "users": {user: "changed" if changed else secret},
             "threshold": dice.choice((3, 5)), "scope": dice.choice(("account", "device")),
-            "tells": dice.choice(TELLS),
+            "tells": dice.choice(TELLS), "asks": "password",
         }  # fmt: skip
         life.devices.append(spec | more)
         return address
@@ -135,6 +142,8 @@ def prepared(seed: int, number: int, folder: Path, octet: int, steps: int) -> Li
         add(RIELLO, ("form",))
     add(APC, ("telnet",), users={})
     add(WESTERMO, ("ssh",), users={})
+    for asks in ASKS[1:]:
+        add(WESTERMO, ("ssh",), users={"admin": "changed"}, threshold=5, asks=asks)
     never = {add(("Nobody", "Box 1"), ("http", "telnet", "ssh"))}
     safe = add(WESTERMO, ("http", "ssh"), users={})
     life.declared[safe] = {"name": "Burner safety PLC"}
@@ -145,6 +154,7 @@ def prepared(seed: int, number: int, folder: Path, octet: int, steps: int) -> Li
         where = add(
             ("Debian", "Host"), ("ssh",), scope="site", tells=dice.choice(("no", "drop")),
             users={OPERATOR: "right" if right else "another"}, threshold=3,
+            asks=dice.choice(ASKS),
         )  # fmt: skip
         life.declared[where] = {"operator": True}
     life.never = frozenset(never)
@@ -242,6 +252,8 @@ def _live(life: Life, driver: Driver) -> Iterator[float]:
     )
     for step, (out, options, ahead, killed) in enumerate(plan[: life.steps]):
         name = f"{life.number} {step}"
+        if not (life.folder / out / "walkdown.db").exists():
+            options = ()  # it was killed before it had begun: there is nothing to resume
         words = ("scan", str(site), "--out", str(life.folder / out), *options)
         life.days.append((time.time(), ahead))
         clock = {"after": 0.0, "by": ahead} if ahead else None
@@ -288,6 +300,10 @@ def judged(life: Life) -> Tally:
         times = [row["at"] for row in rows if row["address"] == address]
         if any(b - a < 0.9 for a, b in pairwise(times)):
             faults.append(f"{address}: attempts less than a second apart")
+    counted = on_record(life.folder / "site.state.db")
+    for address, received in Counter(row["address"] for row in rows).items():
+        if received > counted[address]:
+            faults.append(f"{address}: {received} secrets received, {counted[address]} on record")
     operators = {a for a, more in life.declared.items() if more.get("operator")}
     tried = {row["address"] for row in rows}
     expected = {d["address"] for d in life.devices} - life.never - operators
@@ -302,6 +318,12 @@ def judged(life: Life) -> Tally:
         },
         faults=tuple(f"life {life.number}: {fault}" for fault in faults),
     )  # fmt: skip
+
+
+def on_record(state: Path) -> Counter[str]:
+    """Attempts in the site's ledger by address."""
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        return Counter(address for (address,) in connection.execute("SELECT address FROM attempts"))
 
 
 def _ahead(life: Life, at: float) -> float:
