@@ -26,6 +26,9 @@ OCTET = 84
 DEVICES = (11, 12)
 THROUGH_A_FILE = 50
 """Every fiftieth change is also written into a database file, and read as a user would."""
+BY_A_JOURNAL = "hot journal laid beside"
+"""The first of each part: the database is untouched, and SQLite would make another one of it."""
+KINDS = (*mutations.KINDS, BY_A_JOURNAL)
 
 
 def measure(work: Work) -> Measured:
@@ -47,7 +50,7 @@ def measure(work: Work) -> Measured:
     faults = (*untouched, *tally.faults)
     sums = {name: int(count) for name, count in tally.sums.items()}
     found = tally.cases - tally.bad
-    kinds = ", ".join(f"{kind} {sums.get(kind, 0):,}" for kind in mutations.KINDS if sums.get(kind))
+    kinds = ", ".join(f"{kind} {sums.get(kind, 0):,}" for kind in KINDS if sums.get(kind))
     return Measured(
         passed=not faults and not tally.bad and tally.cases >= work.least,
         value=(
@@ -89,7 +92,13 @@ def _part(victims: Victims, folder: Path, seed: int, first: int, n: int) -> Tall
     sums: Counter[str] = Counter()
     bad, faults = 0, []
     with tempfile.TemporaryDirectory() as scratch:
-        for number in range(first, first + n):
+        sums[BY_A_JOURNAL] += 1
+        if words := _by_a_journal(
+            victims, folder, Path(scratch) / "hot", Random(f"{seed}/{first}")
+        ):
+            bad += 1
+            faults.append(f"change {first} ({BY_A_JOURNAL}): {words}")
+        for number in range(first + 1, first + n):
             made = mutations.mutate(victims, Random(f"{seed}/{number}"))
             head = made.head if made.needs_head else None
             known = (made.rows, victims.signer, head)
@@ -112,6 +121,34 @@ def _part(victims: Victims, folder: Path, seed: int, first: int, n: int) -> Tall
             elif mutations.outcome_of_verifier(made.rows, None, None) == "signed":
                 sums["by key"] += 1
     return Tally(cases=n, bad=bad, sums=sums, faults=tuple(faults))
+
+
+def _by_a_journal(victims: Victims, folder: Path, place: Path, chance: Random) -> str:
+    """What is wrong with the two verifiers' answers to a folder with a hot journal in it."""
+    shutil.copytree(folder / "run", place)
+    forged = place.with_suffix(".forged")
+    while not mutations.write(
+        mutations.mutate(victims, chance).rows, folder / "run" / "walkdown.db", forged
+    ):
+        pass
+    mutations.lay_journal(place / "walkdown.db", forged)
+    before = _contents(place)
+    said = {
+        "the verifier": "signed" if _alone_finds_nothing(place, victims.signer, None) else "broken",
+        "the product": _product_says(place / "walkdown.db", victims.signer, None),
+    }
+    words = [f"{name} takes it for signed" for name, word in said.items() if word == "signed"]
+    if _contents(place) != before:
+        words.append("the folder was changed")
+    return ", ".join(words)
+
+
+def _contents(place: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _product_says(path: Path, key: str, head: str | None) -> str:
