@@ -218,6 +218,10 @@ def test_a_changed_byte_of_evidence_is_noticed(
 
     assert said.code == 2
     assert "intact" not in said.out
+    judged = walkdown("assess", copy, "--out", tmp_path / "judged")
+    assert judged.code == 1
+    assert "not intact" in judged.err
+    assert not (tmp_path / "judged").exists()
 
 
 def test_the_inventory_is_printed_as_table_csv_and_json(demo: Demo, walkdown: Walkdown) -> None:
