@@ -503,7 +503,9 @@ def test_a_full_disk_ends_the_scan_loses_nothing_and_resume_goes_on(
 
     filler.unlink()
     resumed = walkdown("scan", site, "--out", out, "--resume")
-    assert resumed.code == 0, resumed.err
+    # Filled in mid-question, it may have left a connection without its request, and then says so.
+    assert resumed.code in ((0,) if left else (0, 3)), resumed.err
+    assert "finished" in walkdown("evidence", "certificate", out).out
     kept = {one["id"] for one in json.loads(walkdown("evidence", "show", out, "--json").out)}
     assert {one["id"] for one in shown} <= kept
     assert walkdown("evidence", "verify", out).code == 0

@@ -24,6 +24,8 @@ KILLS = 20
 NAMES = ("HMI-1", "HMI-2", "UPS-2", "PLC-19")
 """Devices that survive a scanner's sudden death, most of them not paced as fragile ones are."""
 Functions = dict[str, Counter[str]]
+DONE = (0, 3)
+"""A scanner that was killed may have left a connection without its request, and then says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def test_killed_at_20_moments_nothing_is_asked_twice_and_nothing_is_lost(
             killed = kill_at(process, moments.uniform(0.0, 1.6), signal.SIGKILL)
             _, err_text = process.communicate()
             if not killed:
-                assert process.returncode == 0, err_text.decode()
+                assert process.returncode in (DONE if resume else (0,)), err_text.decode()
                 finished = True
                 break
             kills += 1
@@ -187,7 +189,7 @@ def test_killed_at_20_moments_nothing_is_asked_twice_and_nothing_is_lost(
             interrupted |= {question.key for question in now}
         if not finished:
             said = walkdown("scan", ground.site, "--out", out, *resume)
-            assert said.code == 0, said.err
+            assert said.code in DONE, said.err
 
         assert {key_of(one) for one in in_flight(out)} == interrupted
         assert_asked_once(out)
@@ -198,7 +200,7 @@ def test_killed_at_20_moments_nothing_is_asked_twice_and_nothing_is_lost(
         seen_in_flight += len(interrupted)
 
         repeated = walkdown("scan", ground.site, "--out", out, "--repeat-interrupted")
-        assert repeated.code == 0, repeated.err
+        assert repeated.code in DONE, repeated.err
         assert in_flight(out) == []
         assert_asked_once(out)
         assert inventory_of(out) == ground.inventory
