@@ -166,7 +166,7 @@ class Work:
         """
         log = self.folder / f"{name}.jsonl"
         whole = in_chunks(log, self.count, chunk, part, self.say, lambda: self.is_over)
-        self.reached(whole.cases)
+        self.reached(sum(n for _, n in kept(log)))
         return whole
 
     def reached(self, cases: int) -> None:
@@ -195,14 +195,7 @@ def in_chunks(
     is_over: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """As Work.in_chunks, with the log named. At least one new part is done, if there is one."""
-    done: dict[tuple[int, int], Tally] = {}
-    if log.exists():
-        for line in log.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-                done[(entry["first"], entry["n"])] = Tally.of(entry["tally"])
-            except (ValueError, KeyError, TypeError):
-                continue  # cut off in the middle of a line: that part is done again
+    done = kept(log)
     whole = Tally()
     begun = False
     for first in range(0, total, chunk):
@@ -219,3 +212,16 @@ def in_chunks(
             say(f"{first + n:,} of {total:,}, {(whole + tally).bad} bad")
         whole += done[(first, n)]
     return whole
+
+
+def kept(log: Path) -> dict[tuple[int, int], Tally]:
+    """The parts that are done, by (first, n)."""
+    done: dict[tuple[int, int], Tally] = {}
+    if log.exists():
+        for line in log.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                done[(entry["first"], entry["n"])] = Tally.of(entry["tally"])
+            except (ValueError, KeyError, TypeError):
+                continue  # cut off in the middle of a line: that part is done again
+    return done

@@ -94,6 +94,14 @@ def test_a_promise_whose_time_is_over_tells_how_far_it_came(tmp_path: Path) -> N
     assert proof.measured(one, brief)["cases"] == 6, "the next sitting goes on"
 
 
+def test_a_part_with_fewer_cases_than_asked_for_is_done_all_the_same(tmp_path: Path) -> None:
+    def measure(work: Work) -> Measured:
+        done = work.in_chunks(5, lambda first, n: Tally(cases=1))
+        return Measured(passed=True, value="", cases=done.cases)
+
+    assert proof.measured(promise(measure=measure), setting(tmp_path))["note"] == ""
+
+
 def test_what_no_load_can_spoil_is_measured_beside_the_rest(tmp_path: Path) -> None:
     with proof.aside((), tmp_path) as told:
         assert told() == []
