@@ -149,7 +149,8 @@ def judged(
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
         if (told := db.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             faults.append(f"integrity: {told}")
-    if case.resume_code != 0:
+    # 3 where the certificate names what the kill itself broke: a connection without its request.
+    if case.resume_code not in (0, 3) or not is_finished(case.folder / "run"):
         faults.append(f"the resumed scan ended with {case.resume_code}")
     begun = min((one[0] for one in mine if one[0] > case.resumed), default=None)
     resume_s = begun - case.resumed if begun is not None else case.finished - case.resumed
@@ -179,6 +180,11 @@ def observations(database: Path) -> dict[str, str]:
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
         rows = db.execute("SELECT id, body FROM observations").fetchall()
     return {str(key): str(text) for key, text in rows}
+
+
+def is_finished(run: Path) -> bool:
+    told = json.loads((run / "certificate.json").read_text(encoding="utf-8"))
+    return bool(told["state"] == "finished")
 
 
 def not_on_record(database: Path, asked: Asked) -> list[str]:
