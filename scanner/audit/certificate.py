@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 
 from scanner.audit import requests
 from scanner.audit.packets import ACK, FIN, RST, SYN, Packet
-from scanner.model import Certificate, CertifiedPromise, Exchange, Safety, Tier
+from scanner.model import Certificate, CertifiedPromise, Exchange, Safety, Tier, Transport
 
 SCHEMA = "walkdown-certificate/1"
 OUT_OF_ORDER = 4096
@@ -599,7 +599,9 @@ def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
     unsure = set()
     for exchange in seen.all.exchanges:
         if exchange.finished_at is None:
-            recorded[_endpoint(exchange)] += len(exchange.request)
+            # A datagram is sent once more where no answer comes.
+            times = 2 if exchange.target.transport is Transport.UDP else 1
+            recorded[_endpoint(exchange)] += len(exchange.request) * times
             unsure.add(_endpoint(exchange))
     more = {place: count - recorded[place] for place, count in wire.items()}
     return {

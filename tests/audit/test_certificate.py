@@ -690,6 +690,17 @@ def test_a_window_that_ends_after_the_scan_proves_nothing() -> None:
     assert verdicts(made)[16] == "not measured"
 
 
+@pytest.mark.parametrize(("times", "rows"), [(2, set()), (3, {7})])
+def test_a_datagram_that_was_cut_off_may_have_left_twice(times: int, rows: set[int]) -> None:
+    told = clean()
+    told.record(20.0, SWITCH, 161, "snmp", SNMP_GET, udp=True, wire=0)
+    told.exchanges[-1] = replace(told.exchanges[-1], finished_at=None, reply=b"")
+    for number in range(times):
+        told.ours(20.0 + number, SWITCH, 161, 50000, 0, protocol="udp", payload=len(SNMP_GET))
+
+    assert failed(told) == rows
+
+
 def test_a_request_that_was_cut_off_excuses_its_own_bytes_and_no_more() -> None:
     told = clean()
     told.ask(20.0, PLC, 502, "modbus", READ_ID)
