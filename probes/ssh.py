@@ -381,13 +381,7 @@ async def run_login(session: Session) -> tuple[Fact, ...]:
         if attempt is None or attempt.left is None:
             raise  # nothing was tried
     assert baseline is not None  # noqa: S101 - asked before any attempt
-    fact = replace(
-        fact,
-        open_without_login=False,
-        accepted=attempt.accepted,
-        lockout_sign=attempt.lockout_sign,
-        withheld=attempt.withheld,
-    )
+    fact = attempt.told_in(fact)
     if attempt.accepted:
         fact = replace(fact, control_accepted=await _control(session, service, baseline.methods))
     return (fact,)

@@ -336,13 +336,7 @@ async def run_login(session: Session) -> tuple[Fact, ...]:
     except WireError:
         if attempt is None or attempt.left is None:
             raise  # nothing was tried
-    fact = replace(
-        fact,
-        open_without_login=False,
-        accepted=attempt.accepted,
-        lockout_sign=attempt.lockout_sign,
-        withheld=attempt.withheld,
-    )
+    fact = attempt.told_in(fact)
     if attempt.accepted:
         fact = replace(fact, control_accepted=await _control(session, service))
     return (fact,)

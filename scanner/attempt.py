@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from scanner.errors import Closed, Reset, Silent
+from scanner.facts import CredentialAttempt
 from scanner.spec import Session
 
 
@@ -41,6 +43,16 @@ class CountedAttempt:
         self.accepted, self.lockout_sign = accepted, lockout_sign
         if self.left is not None:
             self.took_s = max((self._session.now() - self.left).total_seconds(), 0.0)
+
+    def told_in(self, fact: CredentialAttempt) -> CredentialAttempt:
+        """The fact of an attempt on a service that wanted a login, with how this one ended."""
+        return replace(
+            fact,
+            open_without_login=False,
+            accepted=self.accepted,
+            lockout_sign=self.lockout_sign,
+            withheld=self.withheld,
+        )
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ def load_or_create(path: Path) -> Signer:
 def _owner(path: Path) -> str:
     try:
         return path.owner()
-    except (OSError, KeyError, NotImplementedError):
+    except (OSError, KeyError, NotImplementedError):  # gone, unknown here, or Windows
         return "another user"
 
 

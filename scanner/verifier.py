@@ -480,7 +480,7 @@ def script() -> int:
     try:
         code = main(sys.argv[1:], sys.stdout.write)
         sys.stdout.flush()
-    except Exception as error:
+    except Exception as error:  # Python's own code for it, 1, would say "intact, not signed"
         sys.stderr.write(f"nothing was checked: {type(error).__name__}\n")
         return UNREADABLE
     return code

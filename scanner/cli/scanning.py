@@ -500,7 +500,7 @@ def _stopping_on_signals(governor: Governor, wanted: bool) -> Iterator[None]:
         yield
     finally:
         for number, before in previous.items():
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError):  # Windows, as above
                 loop.remove_signal_handler(number)
             signal.signal(number, before)  # the loop would leave the system's own there
 

@@ -18,6 +18,7 @@ from scanner.facts import Fact
 from scanner.guards import open_guard
 from scanner.model import Target, Tier
 from scanner.spec import DefaultCredential, Framer, Login, Probe, Span, TlsInfo
+from tests.probes.ledger import Ledger
 
 T = TypeVar("T")
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -55,30 +56,6 @@ class Dialogue:
     default_credentials: tuple[DefaultCredential, ...] = ()
     certificate: bytes | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Ledger:
-    """A ledger with room."""
-
-    async def begin(self, service: str, account: str) -> str | None:
-        return None
-
-    async def leaves(self, service: str, account: str) -> None:
-        return None
-
-    async def ended(
-        self,
-        service: str,
-        account: str,
-        *,
-        accepted: bool,
-        lockout_sign: str | None = None,
-        took_s: float | None = None,
-    ) -> None:
-        return None
-
-    async def not_made(self, service: str, account: str) -> None:
-        return None
 
 
 class FuzzSession:

@@ -26,6 +26,7 @@ from scanner.facts import (
 )
 from scanner.importers.linux import ABSENT
 from scanner.spec import Login, Secret
+from tests.probes.ledger import Ledger
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER = asyncssh.generate_private_key("ssh-ed25519")
@@ -169,35 +170,6 @@ def login(platform: str, *, password: str = PASSWORD, pinned: object = KEY) -> L
         secret=Secret(password),
         host_key=pinned.get_fingerprint("sha256"),  # type: ignore[attr-defined]
     )
-
-
-class Ledger:
-    """What the probe told the attempt ledger, in order; `answer` is what it is told."""
-
-    def __init__(self, answer: str | None = None) -> None:
-        self.answer = answer
-        self.told: list[tuple[str, str, object]] = []
-
-    async def begin(self, service: str, account: str) -> str | None:
-        self.told.append(("begin", account, None))
-        return self.answer
-
-    async def leaves(self, service: str, account: str) -> None:
-        self.told.append(("leaves", account, None))
-
-    async def ended(
-        self,
-        service: str,
-        account: str,
-        *,
-        accepted: bool,
-        lockout_sign: str | None = None,
-        took_s: float | None = None,
-    ) -> None:
-        self.told.append(("ended", account, lockout_sign or accepted))
-
-    async def not_made(self, service: str, account: str) -> None:
-        self.told.append(("not made", account, None))
 
 
 async def read(
@@ -402,7 +374,7 @@ async def test_who_never_showed_a_key_costs_the_operator_no_attempt(
 
 @pytest.mark.parametrize("platform", ["linux", "cisco_ios"])
 async def test_without_room_in_the_ledger_no_login_is_tried(governed: Any, platform: str) -> None:
-    ledger = Ledger("ledger")
+    ledger = Ledger(room=0)
     async with serving() as device:
         facts, _, _ = await read(governed, device, login(platform), ledger)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter  # type: ignore[import-untyped]  # it has no types
 
 from tests.proof import consumers, forms
 from tests.proof.promises import p27_secrets

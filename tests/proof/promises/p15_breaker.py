@@ -80,8 +80,8 @@ def measure(work: Work) -> Measured:
         passed=not whole.bad and enough,
         value=f"at most {most} packets after the moment, the last "
         f"{whole.figures.get('last_s', 0.0):.1f} s after it, at most "
-        f"{int(whole.figures.get('connections', 0))} new connection (the canary's), counted from "
-        f"the first packet that was not answered as before; {whole.cases:,} devices that went "
+        f"{int(whole.figures.get('connections', 0))} new connection (one may be the canary's), "
+        f"from the first packet that was not answered as before; {whole.cases:,} devices that went "
         f"silent, reset or slow while they were asked, of {drawn:,}",
         cases=whole.cases,
         bad=whole.bad,
