@@ -10,9 +10,11 @@ observation.
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -117,7 +119,7 @@ class Engine:
                     await self._device(device)
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._short_pauses(), asyncio.TaskGroup() as group:
                 for devices in self._by_zone():
                     waiting = iter(devices)
                     at_once = min(WORKERS, devices[0].zone_cap or WORKERS)
@@ -127,6 +129,18 @@ class Engine:
             # A store that cannot write ends everything: nothing leaves unrecorded.
             raise several.exceptions[0] from several
         self._tell("done" if not self._governor.halted else "stopped")
+
+    @asynccontextmanager
+    async def _short_pauses(self) -> AsyncIterator[None]:
+        """
+        While devices wait, a full garbage collection goes through what the scan has made, and not
+        through all modules each time: that took a quarter of a second, in the middle of everything.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._executor, _set_aside)
+        try:
+            yield
+        finally:
+            gc.unfreeze()
 
     def _by_zone(self) -> tuple[tuple[DevicePlan, ...], ...]:
         zones: dict[str, list[DevicePlan]] = {}
@@ -360,6 +374,11 @@ class Engine:
         self.progress.phase = phase or self.progress.phase
         self.progress.last = last if last is not None else self.progress.last
         self._on_progress(self.progress)
+
+
+def _set_aside() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 class _Visit:

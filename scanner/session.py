@@ -33,7 +33,7 @@ from scanner.errors import (
     Withheld,
 )
 from scanner.facts import Fact
-from scanner.governor import Device, Governor
+from scanner.governor import SUSPICIOUS_S, Device, Governor
 from scanner.guards import open_guard, specs
 from scanner.model import Outcome, Target, Tier, Transport
 from scanner.relay import relayed
@@ -62,11 +62,6 @@ HALTED_REPLY_S = 0.4
 """After a halt, how long the one request of a connection just made waits for its reply."""
 OVERTIME_S = 0.5
 """Until a probe that does not see its own deadline is ended."""
-HEAVY_FLIGHT = 3
-"""
-The answer of an SSH server that may take an old device seconds of arithmetic, after its name and
-its lists: it alone is not compared with how fast the port was when it was identified.
-"""
 WINDOW_WATCH_S = 0.5
 CLEAR_EVIDENCE = 8 * 1024
 """How much of an encrypted conversation's beginning is kept as bytes."""
@@ -780,7 +775,7 @@ class GovernedSession:
             speaks = wire.connected and self._silence is None and not self._governor.halted
             if tls is not None and speaks:
                 await self._tls_goodbye(tls, wire)
-            await wire.close()
+            await wire.close(at_leisure=self._canary)
         finally:
             self._open.close()
         if not self._governor.halted and not judged:
@@ -919,6 +914,7 @@ class GovernedSession:
         label = f"{self._probe.protocol} connection"
         carried = flights = 0
         began = clock()
+        is_computing, excused = specs()[self._probe.protocol].is_computing, False
         while True:
             assert self._wire is not None  # noqa: S101 - open while the pumps run
             asked_at = self._asked_at
@@ -936,11 +932,15 @@ class GovernedSession:
             if not data:
                 return
             flights += 1
+            asked_at = self._asked_at  # the question may have left while we listened
             timed = asked_at is not None or flights == 1  # what comes unasked answers nothing
-            if timed and flights != HEAVY_FLIGHT and self.tier is not Tier.LOGIN:
+            if timed and self.tier is not Tier.LOGIN:
                 took = clock() - self._wire.heard_ago_s() - (asked_at or began)
-                self._governor.note_new(self._device, self._target.port, label, took)
-                self._governor.check_pause(self._device, connecting=False)
+                if took > SUSPICIOUS_S and not excused and is_computing(record.reply):
+                    excused = True  # once, and not beside how fast it was when it was identified
+                else:
+                    self._governor.note_new(self._device, self._target.port, label, took)
+                    self._governor.check_pause(self._device, connecting=False)
             self._asked_at = None
             self._governor.note_alive(self._device, self._target.port)
             carried += len(data)

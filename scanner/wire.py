@@ -426,23 +426,26 @@ class Wire:
 
     # --- end ------------------------------------------------------------------------------------
 
-    async def close(self) -> None:
-        """FIN, bounded drain, close. Never raises, never sends a reset to a live peer."""
+    async def close(self, *, at_leisure: bool = False) -> None:
+        """
+        FIN, bounded drain, close. Never raises, never sends a reset to a live peer. `at_leisure`:
+        a canary that waits for nothing afterwards, and whose answer may be later than any other.
+        """
         if not self._stream:
-            await self._close_datagrams()
+            await self._close_datagrams(at_leisure)
         elif not self.connected:
             self.settle()
             self._socket.close()
         else:
             await self._close_stream()
 
-    async def _close_datagrams(self) -> None:
+    async def _close_datagrams(self, at_leisure: bool) -> None:
         """A reply that comes late, or twice, must find a socket: else our kernel sends an ICMP."""
         self.settle()
         try:
             if self._unanswered > 0 and not self._governor.halted:
                 known = self._governor.has_answered(self._device)
-                await self._drain(KNOWN_DRAIN_S if known else DRAIN_S)
+                await self._drain(KNOWN_DRAIN_S if known and not at_leisure else DRAIN_S)
         except OSError:
             pass
         finally:

@@ -136,4 +136,24 @@ def _packet_length(buffer: bytes) -> int | None:
     return 4 + length if len(buffer) >= 4 + length else None
 
 
-GUARD = GuardSpec(protocol="ssh", open=SshGuard, reply_framer=None)
+def in_key_exchange(said: bytes) -> bool:
+    """Whether a server has told its lists (KEXINIT) and not yet that it has the keys (NEWKEYS)."""
+    begun = False
+    try:
+        while (end := _line_length(said)) is not None:
+            line, said = said[:end], said[end:]
+            if line.startswith(b"SSH-"):
+                break
+        else:
+            return False
+        while (length := _packet_length(said)) is not None:
+            number, said = said[5], said[length:]
+            begun = begun or number == KEXINIT
+            if number == NEWKEYS:
+                return False
+    except GuardRefused:
+        return False
+    return begun
+
+
+GUARD = GuardSpec(protocol="ssh", open=SshGuard, reply_framer=None, is_computing=in_key_exchange)

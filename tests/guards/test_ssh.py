@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.errors import GuardRefused
-from scanner.guards import open_guard
+from scanner.guards import open_guard, specs
 from scanner.guards.ssh import OPAQUE_CHUNK_MAX, OPAQUE_TOTAL_MAX
 from scanner.model import Tier
 
@@ -140,3 +140,32 @@ def test_cipher_text_is_bounded_in_piece_and_in_all() -> None:
     for _ in range(OPAQUE_TOTAL_MAX // OPAQUE_CHUNK_MAX):
         assert guard.judge(b"c" * OPAQUE_CHUNK_MAX, Tier.READ) is None
     assert guard.judge(b"c", Tier.READ)
+
+
+BANNER = b"SSH-2.0-dropbear_2012.55\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "computing"),
+    [
+        (b"", False),
+        (BANNER, False),
+        (BANNER + packet(20)[:-1], False),
+        (BANNER + packet(20), True),
+        (b"be careful\r\n" + BANNER + packet(4) + packet(20), True),
+        (BANNER + packet(20) + packet(31), True),
+        (BANNER + packet(20) + packet(31) + packet(21), False),
+        (BANNER + packet(20) + packet(31) + packet(21) + b"cipher text", False),
+        (b"220 ready\r\n", False),
+        (b"x" * 300, False),
+        (BANNER + b"\xff" * 40, False),
+    ],
+)
+def test_a_server_computes_between_its_lists_and_its_new_keys(said: bytes, computing: bool) -> None:
+    assert specs()["ssh"].is_computing(said) is computing
+
+
+@given(st.binary(max_size=600))
+def test_no_bytes_of_a_server_break_the_look_at_its_key_exchange(said: bytes) -> None:
+    assert specs()["ssh"].is_computing(BANNER + said) in (True, False)
+    assert specs()["ssh"].is_computing(said) in (True, False)

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +20,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from scanner import tripwire
 from scanner.errors import (
     BadReply,
+    BreakerOpen,
     Closed,
     GuardRefused,
     Halted,
@@ -32,7 +33,7 @@ from scanner.errors import (
 )
 from scanner.governor import Clock, Governor
 from scanner.model import Outcome, Tier, Transport
-from scanner.profiles import FRAGILE
+from scanner.profiles import DEFAULT, FRAGILE
 from scanner.spec import Probe
 from scanner.windows import Permission
 from scanner.wire import SEGMENT_PACKETS, pieces
@@ -602,3 +603,59 @@ async def test_a_long_frame_to_a_fragile_device_arrives_whole(governed) -> None:
 
     assert device.seen == hello
     assert session.device.rate.peak <= 4
+
+
+def packet(number: int) -> bytes:
+    """A packet of SSH's transport (RFC 4253 section 6) with nothing in it."""
+    return (12).to_bytes(4, "big") + bytes([4, number]) + bytes(10)
+
+
+@pytest.mark.parametrize(
+    ("lateness", "cut_at"),
+    [
+        ((0, 0, 0, 0), None),
+        ((0, 1.5, 0, 0), 1),  # its lists
+        ((0, 0, 3.0, 0), None),  # its keys: arithmetic
+        ((0, 0, 1.5, 1.5), 3),  # and what comes after them is not
+        ((0, 0, 0, 1.5), 3),
+    ],
+)
+async def test_a_device_that_becomes_slow_in_a_duplex_is_left_at_the_first_late_answer(
+    governed, lateness: tuple[float, ...], cut_at: int | None
+) -> None:
+    answers = [b"SSH-2.0-old\r\n", packet(20), packet(31) + packet(21), bytes(16)]
+    ours = [b"SSH-2.0-Walkdown\r\n", packet(20), packet(30), packet(21) + bytes(32)]
+    ahead = 0.0
+    answered = 0
+
+    def behave(device: Device, data: bytes) -> bytes:
+        nonlocal ahead, answered
+        ahead += lateness[answered]
+        answered += 1
+        return answers[answered - 1]
+
+    governor = Governor(
+        Clock(
+            monotonic=lambda: time.monotonic() + ahead,
+            wall=lambda: datetime.now(UTC),
+            sleep=asyncio.sleep,
+        ),
+        lambda zone, now: Permission(allowed=True, until=None, reason=""),
+        lambda zone, address: True,
+    )
+    loop = asyncio.get_running_loop()
+    heard = 0
+    async with listening(behave) as device:
+        async with governed(SSH, device.port, governor=governor, profile=DEFAULT) as session:
+            governor.note_answer(session.device, device.port, "identification", 0.01, exempt=False)
+            with nullcontext() if cut_at is None else pytest.raises(BreakerOpen):
+                async with session.duplex() as sock:
+                    sock.setblocking(False)
+                    for data in ours:
+                        await loop.sock_sendall(sock, data)
+                        if not await asyncio.wait_for(loop.sock_recv(sock, 100), 5):
+                            break
+                        heard += 1
+
+    assert heard == (len(ours) if cut_at is None else cut_at)
+    assert bool(session.device.health.needs_canary) is (cut_at is not None)
