@@ -672,12 +672,14 @@ def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     for der in certificates():
         yield "certificate", lambda der=der: scanner.clients.certificate.describe(der)  # type: ignore[misc]
     for name in DIALOGUES:
-        # By its module, so that the call is seen; one without a framer has nothing to say here.
+        # By its module, so that the call is seen; one that reads no reply has nothing to say here.
         guard = sys.modules.get(f"scanner.guards.{name}")
-        if guard is not None and hasattr(guard, "reply_framer"):
+        for reads in ("reply_framer", "in_key_exchange"):
+            if guard is None or not hasattr(guard, reads):
+                continue
             for dialogue in DIALOGUES[name](captures):
                 for reply in recorded_replies(dialogue):
-                    yield name, lambda g=guard, r=reply: g.reply_framer(r)  # type: ignore[misc]
+                    yield name, lambda g=guard, f=reads, r=reply: getattr(g, f)(r)  # type: ignore[misc]
     ios = scanner.importers.ios
     for text in ios_outputs().values():
         for call in (
