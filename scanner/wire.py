@@ -452,9 +452,7 @@ class Wire:
             self._socket.close()
 
     async def _close_stream(self) -> None:
-        halted = self._governor.halted
-        if halted and _TCP_USER_TIMEOUT is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
+        halted = self._is_halted()
         if self.peer_dead:
             await self._abandon()
             return
@@ -464,6 +462,7 @@ class Wire:
         # After a halt all connections of a zone close at the same moment: one packet each.
         packets = 1 if halted and not dead else SEGMENT_PACKETS
         reservation = await self._reserve(packets, closing=True)
+        halted = self._is_halted()  # it may have come while we waited for our turn
         still_sending = False
         try:
             if _TCP_QUICKACK is not None:
@@ -493,6 +492,12 @@ class Wire:
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False
+
+    def _is_halted(self) -> bool:
+        """Whether everything is stopped; then the kernel soon gives up as well."""
+        if self._governor.halted and _TCP_USER_TIMEOUT is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
+        return self._governor.halted
 
     async def _until_acknowledged(self) -> None:
         """Until our FIN is, or was sent again in vain: whoever had closed first may be dead now."""

@@ -19,6 +19,7 @@ from scanner.governor import Clock, Governor
 from scanner.model import Tier, Transport
 from scanner.spec import Probe
 from scanner.windows import Permission
+from scanner.wire import HALTED_USER_TIMEOUT_MS, Wire
 
 READ_IDENTITY = bytes.fromhex("0001 0000 0005 01 2b0e0100")
 GET_SYSTEM = bytes.fromhex(
@@ -357,6 +358,40 @@ async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_secon
     assert all(isinstance(result, Halted) for result in results)
     assert len(ends) == 40
     assert max(ends) - halted_at < 2.0
+
+
+async def test_a_halt_while_a_goodbye_waits_for_its_turn_makes_the_kernel_give_up_soon(
+    governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    governor = Governor(real_clock(), always, lambda zone, address: True)
+    timeouts: list[int] = []
+    drain = Wire._drain
+
+    async def noting(wire: Wire, seconds: float) -> bool:
+        option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        timeouts.append(wire._socket.getsockopt(*option))
+        return await drain(wire, seconds)
+
+    monkeypatch.setattr(Wire, "_drain", noting)
+
+    def serve(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            while peer.recv(1024):
+                peer.sendall(b"x")
+
+    with device(serve, socket.SOCK_STREAM) as port:
+        async with governed(probe("modbus"), port, governor=governor) as session:
+            await session.exchange(READ_IDENTITY, len, label="identity")
+            rate = session.device.rate
+            rate.cap = 8
+            rate.settle(rate.charge(8, time.monotonic()), 8, time.monotonic())
+            closing = asyncio.ensure_future(session.close())
+            await asyncio.sleep(0)
+            governor.halt("stop", rule="stop")
+            await closing
+
+    assert timeouts == [HALTED_USER_TIMEOUT_MS]
 
 
 async def test_a_halt_ends_the_wait_of_a_library_for_its_datagram(governed) -> None:
