@@ -99,14 +99,20 @@ class _Relay:
         self._task = task
         self.ended_wait = False
         self.guard: Guard = spec.open()
-        self.framer: Framer = spec.reply_framer or len
+        self._framer: Framer = spec.reply_framer or len
+        self._is_answer = spec.is_answer
         self.refusal: Withheld | None = None
         self.trouble: WireError | None = None
 
     async def ask(self, frame: bytes) -> bytes:
         """One frame through the session. Raises WireError, or Withheld after keeping it."""
+
+        def framer(reply: bytes) -> int | None:
+            length = self._framer(reply)
+            return length if self._is_answer(reply, frame) else None
+
         try:
-            return await self.session.exchange(frame, self.framer, label="by a library")
+            return await self.session.exchange(frame, framer, label="by a library")
         except Withheld as refusal:
             self.refusal = self.refusal or refusal
             raise

@@ -85,14 +85,15 @@ class Guard(Protocol):
 class GuardSpec:
     """
     `open` makes the guard of one connection. `reply_framer` tells the relay where a reply ends
-    (None: every datagram is one reply, or the protocol has no relay). `is_computing` is given what
-    the device has said so far: whether its next answer may take an old device seconds of
-    arithmetic.
+    (None: every datagram is one reply, or the protocol has no relay). `is_answer(reply, request)`:
+    whether a datagram answers this one of a library's questions. `is_computing` is given what the
+    device has said so far: whether its next answer may take an old device seconds of arithmetic.
     """
 
     protocol: str
     open: Callable[[], Guard]
     reply_framer: Framer | None
+    is_answer: Callable[[bytes, bytes], bool] = lambda reply, request: True
     is_computing: Callable[[bytes], bool] = lambda said: False
 
 

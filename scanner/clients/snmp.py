@@ -1,9 +1,11 @@
 """
 pysnmp for depth: scalars and columns of tables through the guarded relay, read verbs only.
 
-One SNMP engine per conversation, closed at its end: pysnmp keeps engine ids per address and its
-socket open for ever otherwise. No retry of its own (it would send six datagrams), no MIB look-up
-(it would want files), and the walk is ours: pysnmp's asks again for ever when an agent is silent.
+Conversations that go on at the same time share an SNMP engine, which is closed with the last of
+them: pysnmp keeps its socket open for ever otherwise, and an engine of its own for each of many
+devices was so much garbage that collecting it kept all others waiting. No retry of its own (it
+would send six datagrams), no MIB look-up (it would want files), and the walk is ours: pysnmp's asks
+again for ever when an agent is silent.
 
 Source: RFC 3416 sections 4.2.1 to 4.2.3; library: pysnmp 7.1, hlapi.v3arch.asyncio.
 """
@@ -16,6 +18,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from threading import Lock
 from typing import Any, Literal, Protocol
+from weakref import WeakKeyDictionary
 
 from scanner.errors import BadReply, Silent
 
@@ -28,6 +31,8 @@ MAX_QUESTIONS = 64
 WAIT_S = 15.0
 """Longer than the relay needs for pacing and one lost datagram; the relay's deadline decides."""
 MAX_BYTES = 4096
+MAX_CONVERSATIONS = 64
+"""Of one engine, which keeps something of each."""
 _API = "pysnmp.hlapi.v3arch.asyncio"
 """Not imported above: many runs read no tables."""
 
@@ -64,16 +69,45 @@ def _api() -> Any:
     return import_module(_API)
 
 
+class _Shared:
+    """An engine and how many conversations it has."""
+
+    def __init__(self, engine: Any) -> None:  # Any: pysnmp has no types
+        self.engine = engine
+        self.talking = 0
+        self.lent = 0
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+_making: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _borrowed() -> AsyncIterator[Any]:
+    loop = asyncio.get_running_loop()
+    async with _making.setdefault(loop, asyncio.Lock()):
+        shared = _shared.get(loop)
+        if shared is None or shared.lent >= MAX_CONVERSATIONS:
+            shared = _shared[loop] = _Shared(await asyncio.to_thread(_engine))
+        shared.talking += 1
+        shared.lent += 1
+    try:
+        yield shared.engine
+    finally:
+        shared.talking -= 1
+        if not shared.talking:
+            shared.engine.close_dispatcher()
+            if _shared.get(loop) is shared:
+                del _shared[loop]
+
+
 @asynccontextmanager
 async def reader(host: str, port: int, version: Literal["1", "2c"]) -> AsyncIterator[Reader]:
     """A reader on one endpoint (a relay's), under the community `public`."""
     api = _api()
-    engine = await asyncio.to_thread(_engine)
-    try:
+    async with _borrowed() as engine:
         target = await api.UdpTransportTarget.create((host, port), timeout=WAIT_S, retries=0)
         yield _Reader(api, engine, target, version)
-    finally:
-        engine.close_dispatcher()
 
 
 class _Reader:

@@ -266,6 +266,7 @@ MAX_REPLY_DEPTH = 8
 _NUMBERS = frozenset({0x02, 0x41, 0x42, 0x43, 0x46, 0x47})
 _MAX_NUMBER = 9
 _OID = 0x06
+_RESPONSE = 0xA2
 
 
 def reply_framer(datagram: bytes) -> int:
@@ -311,4 +312,31 @@ def _reply_element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     return data[at], start, start + length
 
 
-GUARD = GuardSpec(protocol="snmp", open=SnmpGuard, reply_framer=reply_framer)
+def is_answer(reply: bytes, request: bytes) -> bool:
+    """
+    Whether a reply is the Response to this request: the same version, and the request-id that ties
+    the two together (RFC 3416 section 4.2). Conversations share an engine of the library, which
+    looks at nothing else.
+    """
+    try:
+        asked, told = _version_and_pdu(request), _version_and_pdu(reply)
+    except BadReply:
+        return False
+    return told[1] == _RESPONSE and (asked[0], asked[2]) == (told[0], told[2])
+
+
+def _version_and_pdu(message: bytes) -> tuple[int, int, int]:
+    """(version, tag of the PDU, request-id) of a message of SNMPv1 or v2c. Raises BadReply."""
+    _, start, end = _reply_element(message, 0, len(message))
+    _, version, after_version = _reply_element(message, start, end)
+    _, _, after_community = _reply_element(message, after_version, end)
+    tag, inside, pdu_end = _reply_element(message, after_community, end)
+    _, number, number_end = _reply_element(message, inside, pdu_end)
+    return (
+        int.from_bytes(message[version:after_version], "big", signed=True),
+        tag,
+        int.from_bytes(message[number:number_end], "big", signed=True),
+    )
+
+
+GUARD = GuardSpec(protocol="snmp", open=SnmpGuard, reply_framer=reply_framer, is_answer=is_answer)

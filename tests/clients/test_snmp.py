@@ -6,7 +6,7 @@ import asyncio
 import socket
 from bisect import bisect_right
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,72 @@ async def test_v1_walks_with_get_next(captures: Path) -> None:
             "1.3.6.1.2.1.2.2.1.2", 128
         )
         assert await read.walk("1.3.6.1.2.1.99", 128) == {}
+
+
+async def test_conversations_at_the_same_time_share_an_engine_and_none_is_left_open() -> None:
+    loop = asyncio.get_running_loop()
+    name = (1, 3, 6, 1, 2, 1, 1, 1, 0)
+    async with AsyncExitStack() as stack:
+        ports = [
+            (await stack.enter_async_context(agent({name: rfc1902.OctetString(f"agent {n}")})))[0]
+            for n in range(3)
+        ]
+        readers = [
+            await stack.enter_async_context(snmp.reader("127.0.0.1", port, "2c")) for port in ports
+        ]
+        engines = {reader._engine for reader in readers}
+        found = await asyncio.gather(*(reader.get(("1.3.6.1.2.1.1.1.0",)) for reader in readers))
+
+    assert len(engines) == 1
+    assert [next(iter(one.values())) for one in found] == [b"agent 0", b"agent 1", b"agent 2"]
+    assert engines.pop().transport_dispatcher is None
+    assert loop not in snmp._shared
+
+
+async def test_an_engine_has_only_so_many_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snmp, "MAX_CONVERSATIONS", 2)
+    async with AsyncExitStack() as stack:
+        readers = [
+            await stack.enter_async_context(snmp.reader("127.0.0.1", 9, "2c")) for _ in range(3)
+        ]
+
+    assert readers[0]._engine is readers[1]._engine
+    assert readers[2]._engine is not readers[0]._engine
+    assert asyncio.get_running_loop() not in snmp._shared
+
+
+async def test_a_device_cannot_answer_for_another_that_shares_its_engine(governed: Any) -> None:
+    """It is asked, and answers with every number that another conversation may be waiting for."""
+
+    class Liar(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            at = data.index(b"\x02\x04") + 2
+            number = int.from_bytes(data[at : at + 4], "big")
+            for other in (number - 1, number + 1, number):
+                reply = data[:at] + other.to_bytes(4, "big") + data[at + 4 :]
+                self.transport.sendto(reply.replace(b"\xa0", b"\xa2", 1), addr)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Liar, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    question = bytes.fromhex(
+        "302902010104067075626c6963a01c020411223344020100020100300e300c06082b060102010101000500"
+    )
+    try:
+        async with governed(probe.READ_PROBE, port, known=PUBLIC_2C) as session:
+            async with session.relay() as endpoint:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as library:
+                    library.setblocking(False)
+                    library.bind(("127.0.0.1", 0))
+                    await loop.sock_sendto(library, question, endpoint)
+                    told = await asyncio.wait_for(loop.sock_recv(library, 1000), 5)
+    finally:
+        transport.close()
+
+    assert told == question.replace(b"\xa0", b"\xa2", 1)
 
 
 async def test_a_walk_stops_at_the_row_limit(captures: Path) -> None:

@@ -656,6 +656,11 @@ def telnet(captures: Path) -> Iterator[Dialogue]:
 
 # --- all of them ---------------------------------------------------------------------------------
 
+GET = bytes.fromhex(
+    "302602010104067075626c6963a019020101020100020100300e300c06082b060102010101000500"
+)
+"""A question of ours, for what tells whether a reply answers it."""
+
 DIALOGUES: dict[str, Callable[[Path], Iterator[Dialogue]]] = {
     "enip": enip, "http": http, "modbus": modbus, "s7": s7, "snmp": snmp, "ssh": ssh,
     "sshconfig": sshconfig, "telnet": telnet,
@@ -674,12 +679,13 @@ def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     for name in DIALOGUES:
         # By its module, so that the call is seen; one that reads no reply has nothing to say here.
         guard = sys.modules.get(f"scanner.guards.{name}")
-        for reads in ("reply_framer", "in_key_exchange"):
+        for reads, more in (("reply_framer", ()), ("in_key_exchange", ()), ("is_answer", (GET,))):
             if guard is None or not hasattr(guard, reads):
                 continue
+            read = getattr(guard, reads)
             for dialogue in DIALOGUES[name](captures):
                 for reply in recorded_replies(dialogue):
-                    yield name, lambda g=guard, f=reads, r=reply: getattr(g, f)(r)  # type: ignore[misc]
+                    yield name, lambda f=read, r=reply, m=more: f(r, *m)  # type: ignore[misc]
     ios = scanner.importers.ios
     for text in ios_outputs().values():
         for call in (

@@ -412,3 +412,32 @@ def test_the_shapes_from_which_they_deviate_pass() -> None:
     assert judge(question(), Tier.READ) is None
     assert judge(version_3(), Tier.READ) is None
     assert "beyond engine discovery" in (judge(version_3(engine=b"12345"), Tier.IDENTIFY) or "")
+
+
+def answered(number: int, version: int = 1, kind: str = "ResponsePDU") -> bytes:
+    module = {0: v1, 1: v2c}[version]
+    pdu = getattr(module, "GetResponsePDU" if version == 0 and kind == "ResponsePDU" else kind)()
+    module.apiPDU.set_defaults(pdu)
+    module.apiPDU.set_request_id(pdu, number)
+    module.apiPDU.set_varbinds(pdu, [(SYS_DESCR, module.OctetString("x"))])
+    whole = module.Message()
+    module.apiMessage.set_defaults(whole)
+    module.apiMessage.set_pdu(whole, pdu)
+    return bytes(encoder.encode(whole))
+
+
+@pytest.mark.parametrize("number", [1, 127, 128, 70000, 2**31 - 1])
+def test_only_the_response_with_the_same_request_id_answers_a_question(number: int) -> None:
+    is_answer = specs()["snmp"].is_answer
+    asked = answered(number, kind="GetRequestPDU")
+
+    assert is_answer(answered(number), asked)
+    assert not is_answer(answered(number - 1), asked)
+    assert not is_answer(answered(number, version=0), asked)
+    assert not is_answer(asked, asked)
+    assert is_answer(answered(number, 0), answered(number, 0, "GetRequestPDU"))
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_look_whether_they_answer(told: bytes) -> None:
+    assert specs()["snmp"].is_answer(told, answered(1, kind="GetRequestPDU")) is False
