@@ -136,8 +136,9 @@ class Engine:
         While devices wait, a full garbage collection goes through what the scan has made, and not
         through all modules each time: that took a quarter of a second, in the middle of everything.
         """
-        await asyncio.get_running_loop().run_in_executor(self._executor, _set_aside)
+        await asyncio.get_running_loop().run_in_executor(self._executor, gc.collect)
         try:
+            gc.freeze()
             yield
         finally:
             gc.unfreeze()
@@ -374,11 +375,6 @@ class Engine:
         self.progress.phase = phase or self.progress.phase
         self.progress.last = last if last is not None else self.progress.last
         self._on_progress(self.progress)
-
-
-def _set_aside() -> None:
-    gc.collect()
-    gc.freeze()
 
 
 class _Visit:

@@ -610,7 +610,8 @@ class GovernedSession:
                     return received[:max_reply]
                 raise BadReply(f"a reply of more than {max_reply} bytes")
             if datagram and framer(received) is None and not whatever_came:
-                received = b""  # not the reply to our question: wait for the one that is
+                # Not the reply to our question: wait for the one that is, as if nothing had come.
+                received, record.first_byte_at, heard_before = b"", None, self._heard()
 
     def _wire_age(self) -> float:
         """How long the kernel had kept what was just received: our own delay, not the device's."""
@@ -935,7 +936,7 @@ class GovernedSession:
             asked_at = self._asked_at  # the question may have left while we listened
             timed = asked_at is not None or flights == 1  # what comes unasked answers nothing
             if timed and self.tier is not Tier.LOGIN:
-                took = clock() - self._wire.heard_ago_s() - (asked_at or began)
+                took = max(clock() - self._wire.heard_ago_s() - (asked_at or began), 0.0)
                 if took > SUSPICIOUS_S and not excused and is_computing(record.reply):
                     excused = True  # once, and not beside how fast it was when it was identified
                 else:

@@ -462,9 +462,9 @@ class Wire:
         # After a halt all connections of a zone close at the same moment: one packet each.
         packets = 1 if halted and not dead else SEGMENT_PACKETS
         reservation = await self._reserve(packets, closing=True)
-        halted = self._is_halted()  # it may have come while we waited for our turn
         still_sending = False
         try:
+            halted = self._is_halted()  # it may have come while we waited for our turn
             if _TCP_QUICKACK is not None:
                 # A delayed acknowledgement that is due now could follow our FIN; where the device
                 # closed first, it answers that one, and our kernel answers with a reset.

@@ -13,12 +13,11 @@ Source: RFC 3416 sections 4.2.1 to 4.2.3; library: pysnmp 7.1, hlapi.v3arch.asyn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from threading import Lock
 from typing import Any, Literal, Protocol
-from weakref import WeakKeyDictionary
 
 from scanner.errors import BadReply, Silent
 
@@ -34,6 +33,8 @@ MAX_BYTES = 4096
 MAX_CONVERSATIONS = 64
 """Of one engine, which keeps something of each."""
 _API = "pysnmp.hlapi.v3arch.asyncio"
+_CONFIG = "pysnmp.entity.config"
+_UDP = "pysnmp.carrier.asyncio.dgram.udp"
 """Not imported above: many runs read no tables."""
 
 _loading = Lock()
@@ -69,7 +70,7 @@ def _api() -> Any:
     return import_module(_API)
 
 
-class _Shared:
+class _Engine:
     """An engine and how many conversations it has."""
 
     def __init__(self, engine: Any) -> None:  # Any: pysnmp has no types
@@ -78,27 +79,60 @@ class _Shared:
         self.lent = 0
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
-_making: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+class _Engines:
+    """Those of one event loop: the newest, and who is waiting or talking."""
+
+    def __init__(self) -> None:
+        self.making = asyncio.Lock()
+        self.newest: _Engine | None = None
+        self.users = 0
+
+
+_engines: dict[asyncio.AbstractEventLoop, _Engines] = {}
 
 
 @asynccontextmanager
 async def _borrowed() -> AsyncIterator[Any]:
     loop = asyncio.get_running_loop()
-    async with _making.setdefault(loop, asyncio.Lock()):
-        shared = _shared.get(loop)
-        if shared is None or shared.lent >= MAX_CONVERSATIONS:
-            shared = _shared[loop] = _Shared(await asyncio.to_thread(_engine))
-        shared.talking += 1
-        shared.lent += 1
+    mine = _engines.setdefault(loop, _Engines())
+    mine.users += 1
     try:
-        yield shared.engine
+        async with mine.making:
+            if mine.newest is None or mine.newest.lent >= MAX_CONVERSATIONS:
+                mine.newest = _Engine(await _open_engine())
+            one = mine.newest
+            one.talking += 1
+            one.lent += 1
+        try:
+            yield one.engine
+        finally:
+            one.talking -= 1
+            if not one.talking:
+                mine.newest = None if mine.newest is one else mine.newest
+                one.engine.close_dispatcher()
     finally:
-        shared.talking -= 1
-        if not shared.talking:
-            shared.engine.close_dispatcher()
-            if _shared.get(loop) is shared:
-                del _shared[loop]
+        mine.users -= 1
+        if not mine.users:
+            del _engines[loop]
+
+
+async def _open_engine() -> Any:
+    """
+    An engine with its socket open, so that no first question waits for it; on loopback, where the
+    relays are: pysnmp takes a datagram from anybody.
+    """
+    engine = await asyncio.to_thread(_engine)
+    udp = import_module(_UDP)
+    transport = udp.UdpAsyncioTransport().open_client_mode(("127.0.0.1", 0))
+    import_module(_CONFIG).add_transport(engine, udp.DOMAIN_NAME, transport)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while transport.transport is None:  # noqa: ASYNC110 - the library tells nobody
+                await asyncio.sleep(0)
+    finally:
+        if transport.transport is None:
+            engine.close_dispatcher()
+    return engine
 
 
 @asynccontextmanager
@@ -121,13 +155,15 @@ class _Reader:
         self._auth = api.CommunityData(COMMUNITY, mpModel=1 if self._bulk else 0)
 
     async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
-        answer = await self._api.get_cmd(
-            self._engine,
-            self._auth,
-            self._target,
-            self._api.ContextData(),
-            *(self._variable(name) for name in names),
-            lookupMib=False,
+        answer = await _in_time(
+            self._api.get_cmd(
+                self._engine,
+                self._auth,
+                self._target,
+                self._api.ContextData(),
+                *(self._variable(name) for name in names),
+                lookupMib=False,
+            )
         )
         return {name: value for name, value in _pairs(answer) if value is not None}
 
@@ -153,11 +189,25 @@ class _Reader:
     async def _next(self, name: str, rows: int) -> Any:
         common = (self._engine, self._auth, self._target, self._api.ContextData())
         if self._bulk:
-            return await self._api.bulk_cmd(*common, 0, rows, self._variable(name), lookupMib=False)
-        return await self._api.next_cmd(*common, self._variable(name), lookupMib=False)
+            asking = self._api.bulk_cmd(*common, 0, rows, self._variable(name), lookupMib=False)
+        else:
+            asking = self._api.next_cmd(*common, self._variable(name), lookupMib=False)
+        return await _in_time(asking)
 
     def _variable(self, name: str) -> Any:
         return self._api.ObjectType(self._api.ObjectIdentity(name))
+
+
+async def _in_time(asking: Awaitable[Any]) -> Any:
+    """
+    The library's answer. Raises BadReply where it never gives one: an answer that it stumbles over
+    has already ended its own wait.
+    """
+    try:
+        async with asyncio.timeout(WAIT_S + 1):
+            return await asking
+    except TimeoutError:
+        raise BadReply("SNMP: an answer that the library could not read") from None
 
 
 def _numbers(name: str) -> tuple[int, ...]:

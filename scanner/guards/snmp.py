@@ -314,26 +314,27 @@ def _reply_element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def is_answer(reply: bytes, request: bytes) -> bool:
     """
-    Whether a reply is the Response to this request: the same version, and the request-id that ties
-    the two together (RFC 3416 section 4.2). Conversations share an engine of the library, which
-    looks at nothing else.
+    Whether a reply is the Response to this request of SNMPv1 or v2c: the same version, community
+    and request-id (RFC 3416 section 4.2). Conversations share an engine of the library, which
+    looks at the last alone, and drops another community's answer without telling anybody.
     """
     try:
-        asked, told = _version_and_pdu(request), _version_and_pdu(reply)
+        asked, told = _head(request), _head(reply)
     except BadReply:
         return False
-    return told[1] == _RESPONSE and (asked[0], asked[2]) == (told[0], told[2])
+    return told[2] == _RESPONSE and (asked[:2], asked[3]) == (told[:2], told[3])
 
 
-def _version_and_pdu(message: bytes) -> tuple[int, int, int]:
-    """(version, tag of the PDU, request-id) of a message of SNMPv1 or v2c. Raises BadReply."""
+def _head(message: bytes) -> tuple[int, bytes, int, int]:
+    """(version, community, tag of the PDU, request-id) of a message. Raises BadReply."""
     _, start, end = _reply_element(message, 0, len(message))
     _, version, after_version = _reply_element(message, start, end)
-    _, _, after_community = _reply_element(message, after_version, end)
+    _, community, after_community = _reply_element(message, after_version, end)
     tag, inside, pdu_end = _reply_element(message, after_community, end)
     _, number, number_end = _reply_element(message, inside, pdu_end)
     return (
         int.from_bytes(message[version:after_version], "big", signed=True),
+        message[community:after_community],
         tag,
         int.from_bytes(message[number:number_end], "big", signed=True),
     )

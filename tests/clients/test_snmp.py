@@ -21,7 +21,7 @@ from pysnmp.smi.instrum import AbstractMibInstrumController
 
 from probes import snmp as probe
 from scanner.clients import snmp
-from scanner.errors import GuardRefused, Silent
+from scanner.errors import BadReply, GuardRefused, Silent
 from scanner.facts import (
     DeviceIdentity,
     LoginUnavailable,
@@ -149,7 +149,6 @@ async def test_v1_walks_with_get_next(captures: Path) -> None:
 
 
 async def test_conversations_at_the_same_time_share_an_engine_and_none_is_left_open() -> None:
-    loop = asyncio.get_running_loop()
     name = (1, 3, 6, 1, 2, 1, 1, 1, 0)
     async with AsyncExitStack() as stack:
         ports = [
@@ -160,12 +159,15 @@ async def test_conversations_at_the_same_time_share_an_engine_and_none_is_left_o
             await stack.enter_async_context(snmp.reader("127.0.0.1", port, "2c")) for port in ports
         ]
         engines = {reader._engine for reader in readers}
+        transport = config.get_transport(next(iter(engines)), udp.DOMAIN_NAME).transport
+        assert transport.get_extra_info("sockname")[0] == "127.0.0.1"
         found = await asyncio.gather(*(reader.get(("1.3.6.1.2.1.1.1.0",)) for reader in readers))
 
     assert len(engines) == 1
     assert [next(iter(one.values())) for one in found] == [b"agent 0", b"agent 1", b"agent 2"]
-    assert engines.pop().transport_dispatcher is None
-    assert loop not in snmp._shared
+    engine = engines.pop()
+    assert engine.transport_dispatcher is None
+    assert snmp._engines == {}
 
 
 async def test_an_engine_has_only_so_many_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +179,33 @@ async def test_an_engine_has_only_so_many_conversations(monkeypatch: pytest.Monk
 
     assert readers[0]._engine is readers[1]._engine
     assert readers[2]._engine is not readers[0]._engine
-    assert asyncio.get_running_loop() not in snmp._shared
+    assert snmp._engines == {}
+
+
+async def test_an_answer_that_the_library_stumbles_over_ends_the_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pysnmp forgets its question and then raises, so that nobody would ever hear of it."""
+
+    class Stumbling(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            reply = data.replace(b"\xa0", b"\xa2", 1)
+            at = reply.index(b"\x02\x01\x00\x02\x01\x00") + 5
+            self.transport.sendto(reply[:at] + b"\xb1" + reply[at + 1 :], addr)
+
+    monkeypatch.setattr(snmp, "WAIT_S", 0.5)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    transport, _ = await loop.create_datagram_endpoint(Stumbling, local_addr=("127.0.0.1", 0))
+    try:
+        async with snmp.reader(*transport.get_extra_info("sockname"), "1") as read:
+            with pytest.raises(BadReply):
+                await asyncio.wait_for(read.get(("1.3.6.1.2.1.1.1.0",)), 10)
+    finally:
+        transport.close()
 
 
 async def test_a_device_cannot_answer_for_another_that_shares_its_engine(governed: Any) -> None:

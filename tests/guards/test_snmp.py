@@ -435,6 +435,7 @@ def test_only_the_response_with_the_same_request_id_answers_a_question(number: i
     assert not is_answer(answered(number - 1), asked)
     assert not is_answer(answered(number, version=0), asked)
     assert not is_answer(asked, asked)
+    assert not is_answer(answered(number).replace(b"public", b"secret"), asked)
     assert is_answer(answered(number, 0), answered(number, 0, "GetRequestPDU"))
 
 

@@ -17,6 +17,7 @@ import pytest
 from scanner.errors import BadReply, Halted, OutsideWindow, Silent, WireError
 from scanner.governor import Clock, Governor
 from scanner.model import Tier, Transport
+from scanner.profiles import DEFAULT
 from scanner.spec import Probe
 from scanner.windows import Permission
 from scanner.wire import HALTED_USER_TIMEOUT_MS, Wire
@@ -100,6 +101,35 @@ async def test_datagrams_without_end_do_not_keep_an_exchange_beyond_its_deadline
                     GET_SYSTEM, lambda data: None, label="system group", deadline_s=0.4
                 )
             assert time.monotonic() - started < 1.5
+
+
+async def test_a_datagram_that_is_no_answer_does_not_hide_how_late_the_answer_is(governed) -> None:
+    """The device says its last answer again at once, and the true one after its patience."""
+    asked = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        _, peer = listener.recvfrom(65536)
+        listener.sendto(b"first", peer)
+        _, peer = listener.recvfrom(65536)
+        listener.sendto(b"first", peer)
+        asked.wait(5)  # until it was given up
+        listener.sendto(b"second", peer)
+
+    with device(serve, socket.SOCK_DGRAM) as port:
+        async with governed(probe("snmp", Transport.UDP), port, profile=DEFAULT) as session:
+            await session.exchange(GET_SYSTEM, len, label="system group")
+            started = time.monotonic()
+            with pytest.raises(Silent):
+                await session.exchange(
+                    GET_SYSTEM,
+                    lambda data: len(data) if data == b"second" else None,
+                    label="system group",
+                    deadline_s=5.0,
+                )
+            asked.set()
+
+    assert time.monotonic() - started < 4.0
+    assert session.device.health.needs_canary
 
 
 async def test_a_stream_without_end_does_not_keep_an_exchange_beyond_its_deadline(
