@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -215,6 +215,15 @@ def gone_on_with(state: Path, now: Mapping[str, Any], *, mixed: bool) -> bool:
     return True
 
 
+def kept_rows(state: Path, asked: Collection[int]) -> list[dict[str, Any]]:
+    """What this state's last table says of the promises that are not measured now."""
+    try:
+        last = json.loads((state / "proof.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [row for row in last["promises"] if row["number"] not in asked]
+
+
 def main() -> int:
     began = time.monotonic()
     given = arguments()
@@ -253,8 +262,10 @@ def main() -> int:
     rows.sort(key=lambda row: int(row["number"]))
     found = {row["number"] for row in rows}
     rows += [missing(number) for number in sorted(given.only - found)]
+    others_kept = kept_rows(state, given.only)
     if beside:
         print("\n" + "\n".join(line(row) for row in rows), flush=True)
+    rows = sorted([*rows, *others_kept], key=lambda row: int(row["number"]))
     failed = [r["number"] for r in rows if not r["passed"] and r["number"] in MUST_HOLD]
     minutes = (time.monotonic() - began) / 60
     result = {

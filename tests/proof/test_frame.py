@@ -229,3 +229,11 @@ def test_the_document_shows_what_was_measured_last() -> None:
     results = json.loads(document.RESULTS.read_text(encoding="utf-8"))
 
     assert document.written(text, results) == text, "python -m tests.proof.document"
+
+
+def test_a_table_keeps_what_is_not_measured_anew(tmp_path: Path) -> None:
+    assert proof.kept_rows(tmp_path, {1}) == []
+    rows = [{"number": number, "value": str(number)} for number in (1, 2, 9)]
+    (tmp_path / "proof.json").write_text(json.dumps({"promises": rows}))
+
+    assert [row["number"] for row in proof.kept_rows(tmp_path, {2, 30})] == [1, 9]

@@ -18,6 +18,7 @@ from scanner.audit import requests as audited
 from tests.proof import plants
 from tests.proof.judge import verdict
 from tests.proof.judge.crafted import SCANNER, Wire, frame
+from tests.proof.judge.dissect import Frame, without_sealed
 from tests.proof.judge.grammar import LOGIN_FORMS, LOGIN_PAGES, parse
 from tests.proof.judge.injected import (
     BEHIND_A_LOGIN,
@@ -442,3 +443,19 @@ def test_a_device_that_keeps_its_half_open_holds_a_seat_for_one_drain_only(tmp_p
         assert found[2].most["with halves that devices kept open"] == 2
         assert found[10].bad == 0
         assert found[10].counts["to devices that talked on"] == 1
+
+
+def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> None:
+    def said(number: int, stream: int, *codes: str) -> Frame:
+        return Frame(
+            number=number, stream=stream, codes=codes, methods=(), targets=(), forms=0,
+            headers=frozenset(), opened=0, data_opened=0, complaints=("malformed (ssh)",),
+        )  # fmt: skip
+
+    frames = [
+        said(1, 0, "ssh 20"), said(2, 0, "ssh 30"), said(3, 1, "ssh 20"),
+        said(4, 0, "ssh 21"), said(5, 0), said(6, 1),
+    ]  # fmt: skip
+
+    told = [frame.number for frame in without_sealed(frames) if frame.complaints]
+    assert told == [1, 2, 3, 6]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -108,7 +108,23 @@ def dissect(
         raise Unable(f"tshark could not read {capture.name}: {complaint}")
     lines = done.stdout.decode("utf-8", "replace").split("\n")
     frames = [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
+    frames = without_sealed(frames)
     return [replace(frame, number=numbers[frame.number - 1]) for frame in frames]
+
+
+def without_sealed(frames: Iterable[Frame]) -> list[Frame]:
+    """
+    From our NEWKEYS on an SSH connection is cipher text, of which tshark reads the first bytes as a
+    length: once in thousands of packets it stumbles over that. What was said before is judged, and
+    how much cipher text there is (grammar).
+    """
+    sealed: set[int] = set()
+    judged = []
+    for frame in frames:
+        if frame.stream is not None and "ssh 21" in frame.codes:
+            sealed.add(frame.stream)
+        judged.append(replace(frame, complaints=()) if frame.stream in sealed else frame)
+    return judged
 
 
 _NAME: Final = re.compile(r"(?:^|\\r\\n )([^:\\]*)")
