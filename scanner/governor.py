@@ -382,6 +382,13 @@ class Governor:
         deadline = self._deadlines.get(zone)
         return math.inf if deadline is None else deadline - CLOSE_S - self.clock.monotonic()
 
+    def is_over(self, zone: str) -> bool:
+        """Whether everything in this zone has to be closed by now: stopped, or its window ended."""
+        if self.halt_reason is not None or self.window_left(zone) <= 0:
+            return True
+        moments = self._moments(self.clock.monotonic())
+        return not all(self._permission(zone, moment).allowed for moment in moments)
+
     def _check_breaker(self, device: Device, zone: str) -> None:
         if stopped := self._zones[zone].stopped or self._zones[device.zone].stopped:
             raise BreakerOpen(stopped)

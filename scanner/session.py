@@ -773,13 +773,14 @@ class GovernedSession:
             return
         judged = wire.peer_dead
         try:
-            speaks = wire.connected and self._silence is None and not self._governor.halted
+            over = self._governor.is_over(self._target.zone)
+            speaks = wire.connected and self._silence is None and not over
             if tls is not None and speaks:
                 await self._tls_goodbye(tls, wire)
             await wire.close(at_leisure=self._canary)
         finally:
             self._open.close()
-        if not self._governor.halted and not judged:
+        if not judged and not self._governor.is_over(self._target.zone):
             self._judge_end(wire)
 
     def _judge_end(self, wire: Wire) -> None:

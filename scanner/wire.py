@@ -452,19 +452,19 @@ class Wire:
             self._socket.close()
 
     async def _close_stream(self) -> None:
-        halted = self._is_halted()
+        over = self._is_over()
         if self.peer_dead:
             await self._abandon()
             return
         # What is not acknowledged is being retransmitted, beside whatever the close adds.
-        dead = halted and self._is_unacknowledged()
+        dead = over and self._is_unacknowledged()
         self.settle(dead=dead)
-        # After a halt all connections of a zone close at the same moment: one packet each.
-        packets = 1 if halted and not dead else SEGMENT_PACKETS
+        # After a stop all connections of a zone close at the same moment: one packet each.
+        packets = 1 if over and not dead else SEGMENT_PACKETS
         reservation = await self._reserve(packets, closing=True)
         still_sending = False
         try:
-            halted = self._is_halted()  # it may have come while we waited for our turn
+            over = self._is_over()  # it may have come while we waited for our turn
             if _TCP_QUICKACK is not None:
                 # A delayed acknowledgement that is due now could follow our FIN; where the device
                 # closed first, it answers that one, and our kernel answers with a reset.
@@ -472,8 +472,8 @@ class Wire:
                     self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
             self._socket.shutdown(socket.SHUT_WR)
             reservation.left(self._governor.clock.monotonic())
-            still_sending = await self._drain(HALTED_DRAIN_S if halted else DRAIN_S)
-            if not halted:
+            still_sending = await self._drain(HALTED_DRAIN_S if over else DRAIN_S)
+            if not over:
                 await self._until_acknowledged()
         except OSError:
             self.peer_closed = True
@@ -493,11 +493,12 @@ class Wire:
             self._socket.close()
             self.connected = False
 
-    def _is_halted(self) -> bool:
-        """Whether everything is stopped; then the kernel soon gives up as well."""
-        if self._governor.halted and _TCP_USER_TIMEOUT is not None:
+    def _is_over(self) -> bool:
+        """Whether everything is stopped here; then the kernel soon gives up as well."""
+        over = self._governor.is_over(self._target.zone)
+        if over and _TCP_USER_TIMEOUT is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, HALTED_USER_TIMEOUT_MS)
-        return self._governor.halted
+        return over
 
     async def _until_acknowledged(self) -> None:
         """Until our FIN is, or was sent again in vain: whoever had closed first may be dead now."""

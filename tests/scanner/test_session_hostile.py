@@ -390,10 +390,16 @@ async def test_a_halt_closes_many_connections_of_a_crowded_zone_within_two_secon
     assert max(ends) - halted_at < 2.0
 
 
-async def test_a_halt_while_a_goodbye_waits_for_its_turn_makes_the_kernel_give_up_soon(
-    governed, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["stop", "end of the window"])
+async def test_a_stop_while_a_goodbye_waits_for_its_turn_makes_the_kernel_give_up_soon(
+    governed, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    governor = Governor(real_clock(), always, lambda zone, address: True)
+    ended = False
+
+    def permission(zone: str, now: datetime) -> Permission:
+        return Permission(allowed=not ended, until=None, reason="over" if ended else "")
+
+    governor = Governor(real_clock(), permission, lambda zone, address: True)
     timeouts: list[int] = []
     drain = Wire._drain
 
@@ -418,7 +424,9 @@ async def test_a_halt_while_a_goodbye_waits_for_its_turn_makes_the_kernel_give_u
             rate.settle(rate.charge(8, time.monotonic()), 8, time.monotonic())
             closing = asyncio.ensure_future(session.close())
             await asyncio.sleep(0)
-            governor.halt("stop", rule="stop")
+            if what == "stop":
+                governor.halt("stop", rule="stop")
+            ended = True
             await closing
 
     assert timeouts == [HALTED_USER_TIMEOUT_MS]
