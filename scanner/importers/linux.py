@@ -141,31 +141,31 @@ def read_accounts(
 
     `enabled` is what this database tells: a shell that ends a session at once (nologin) or a
     locked password field is False, a login shell True. An ageing or a lock in shadow(5), which
-    is not readable, may still keep such an account out.
+    is not readable, may still keep such an account out. Of several lines with one name the first
+    counts, as getpwnam(3) has it.
     """
     members = _members(group)
-    found: list[Account] = []
+    found: dict[str, Account] = {}
     for line in _lines(passwd or ""):
         parts = line.split(":")
         if len(parts) != 7 or not parts[0] or not parts[2].isdecimal() or len(found) >= MANY:
+            continue
+        if parts[0] in found:
             continue
         name, field_, uid, gid, shell = parts[0], parts[1], parts[2], parts[3], parts[6]
         groups = members.get(name, set()) | members.get(f"gid {gid}", set())
         privileged = uid.lstrip("0") == "" or bool(groups & PRIVILEGED_GROUPS)
         storage = _storage(field_)
-        found.append(
-            Account(
-                name=name[:TEXT_MAX],
-                role="root" if uid.lstrip("0") == "" else ", ".join(sorted(groups)[:4]) or None,
-                privileged=privileged if privileged or group is not None else None,
-                enabled=not field_.startswith(("!", "*"))
-                and shell.rpartition("/")[2] not in NO_LOGIN,
-                secret_fingerprint=hide(field_) if storage not in (None, "none") else None,
-                secret_storage=storage,
-                key_fingerprints=keys.get(name, ()),
-            )
+        found[name] = Account(
+            name=name[:TEXT_MAX],
+            role="root" if uid.lstrip("0") == "" else ", ".join(sorted(groups)[:4]) or None,
+            privileged=privileged if privileged or group is not None else None,
+            enabled=not field_.startswith(("!", "*")) and shell.rpartition("/")[2] not in NO_LOGIN,
+            secret_fingerprint=hide(field_) if storage not in (None, "none") else None,
+            secret_storage=storage,
+            key_fingerprints=keys.get(name, ()),
         )
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _members(group: str | None) -> dict[str, set[str]]:

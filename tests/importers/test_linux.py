@@ -392,3 +392,14 @@ def test_a_long_line_made_to_be_slow_is_masked_in_time() -> None:
 )  # fmt: skip
 def test_failures_that_lock_an_account_are_read(pam: str | None, threshold: int | None) -> None:
     assert read_lockout(pam) == threshold
+
+
+def test_of_several_lines_with_one_name_the_first_counts() -> None:
+    """A host that repeats itself would else multiply its keys until they fill the memory."""
+    lines = "audit:x:1000:1000::/home/audit:/bin/sh\n" + "audit:x:0:0::/:/bin/sh\n" * 400
+    keys = {"audit": tuple(f"SHA256:{number}" for number in range(500))}
+
+    accounts = read_accounts(lines, None, keys, lambda secret: "0")
+
+    assert [(account.name, account.role) for account in accounts] == [("audit", None)]
+    assert len(accounts[0].key_fingerprints) == 500
