@@ -48,6 +48,8 @@ DOUBT_S = 4.9
 """A fragile device whose silence is older than this gets no connection to find out more."""
 SUSPICIOUS_S = 1.0
 """A new question answered so much later than the device's first one asks for a canary."""
+SUSPICIOUS_STEP_S = 1.25
+"""The same inside a library's session, where servers look names up and prove their keys."""
 CLOCK_SLACK_S = 1.0
 """Wall clock and monotonic clock are corrected by less than this in a scan."""
 
@@ -578,7 +580,15 @@ class Governor:
             what = f"port {port}, {question}: answered in {latency_s:.2f} s after {baseline:.2f} s"
             self._sign(device, what)
 
-    def note_new(self, device: Device, port: int, question: str, latency_s: float) -> bool:
+    def note_new(
+        self,
+        device: Device,
+        port: int,
+        question: str,
+        latency_s: float,
+        *,
+        suspicious_s: float = SUSPICIOUS_S,
+    ) -> bool:
         """
         The first reply to a question: whether it is suspiciously late, beside what the same port or
         else the device itself told first.
@@ -589,7 +599,7 @@ class Governor:
         told = [known for (one, _), known in health.baseline_s.items() if one == port]
         limit_s = health.suspicious_s
         if told:
-            limit_s = max(5 * min(told), min(told) + SUSPICIOUS_S)
+            limit_s = max(5 * min(told), min(told) + suspicious_s)
         late = latency_s > max(limit_s, health.granted_s)
         if health.suspicious_s == math.inf:
             health.suspicious_s = max(5 * latency_s, latency_s + SUSPICIOUS_S)

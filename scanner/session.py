@@ -33,7 +33,7 @@ from scanner.errors import (
     Withheld,
 )
 from scanner.facts import Fact
-from scanner.governor import SUSPICIOUS_S, Device, Governor
+from scanner.governor import SUSPICIOUS_STEP_S, Device, Governor
 from scanner.guards import open_guard, specs
 from scanner.model import Outcome, Target, Tier, Transport
 from scanner.relay import relayed
@@ -62,6 +62,11 @@ HALTED_REPLY_S = 0.4
 """After a halt, how long the one request of a connection just made waits for its reply."""
 OVERTIME_S = 0.5
 """Until a probe that does not see its own deadline is ended."""
+IN_DOUBT_S = 2.5
+"""
+After a question in a library's session that was answered late: so long the session may go on, that
+its end and the canary's last packet still leave within 5 s.
+"""
 WINDOW_WATCH_S = 0.5
 CLEAR_EVIDENCE = 8 * 1024
 """How much of an encrypted conversation's beginning is kept as bytes."""
@@ -917,13 +922,17 @@ class GovernedSession:
         carried = flights = 0
         began = clock()
         is_computing, excused = specs()[self._probe.protocol].is_computing, False
+        port, doubt_ends = self._target.port, math.inf
         while True:
             assert self._wire is not None  # noqa: S101 - open while the pumps run
             asked_at = self._asked_at
             end = clock() + REQUEST_S if asked_at is None else asked_at + REQUEST_S
+            end = min(end, doubt_ends)
             try:
                 data = await self._wire.receive(min(self._left(), end - clock()))
             except Silent:
+                if clock() >= doubt_ends:
+                    self._governor.check_pause(self._device, connecting=False)
                 if self._left() > 0 and asked_at is None and not self._wire.peer_dead:
                     continue  # it is not the device's turn, or has just become it
                 self._note_silence(label)
@@ -938,11 +947,12 @@ class GovernedSession:
             timed = asked_at is not None or flights == 1  # what comes unasked answers nothing
             if timed and self.tier is not Tier.LOGIN:
                 took = max(clock() - self._wire.heard_ago_s() - (asked_at or began), 0.0)
-                if took > SUSPICIOUS_S and not excused and is_computing(record.reply):
+                if took > SUSPICIOUS_STEP_S and not excused and is_computing(record.reply):
                     excused = True  # once, and not beside how fast it was when it was identified
-                else:
-                    self._governor.note_new(self._device, self._target.port, label, took)
-                    self._governor.check_pause(self._device, connecting=False)
+                elif self._governor.note_new(
+                    self._device, port, label, took, suspicious_s=SUSPICIOUS_STEP_S
+                ):
+                    doubt_ends = min(doubt_ends, (asked_at or began) + IN_DOUBT_S)
             self._asked_at = None
             self._governor.note_alive(self._device, self._target.port)
             carried += len(data)
