@@ -921,8 +921,10 @@ class GovernedSession:
         label = f"{self._probe.protocol} connection"
         carried = flights = 0
         began = clock()
-        is_computing, excused = specs()[self._probe.protocol].is_computing, False
+        is_computing = specs()[self._probe.protocol].is_computing
         port, doubt_ends = self._target.port, math.inf
+        excused: float | None = None
+        """When the question was put whose late answer was granted."""
         while True:
             assert self._wire is not None  # noqa: S101 - open while the pumps run
             asked_at = self._asked_at
@@ -947,12 +949,14 @@ class GovernedSession:
             timed = asked_at is not None or flights == 1  # what comes unasked answers nothing
             if timed and self.tier is not Tier.LOGIN:
                 took = max(clock() - self._wire.heard_ago_s() - (asked_at or began), 0.0)
-                if took > SUSPICIOUS_STEP_S and not excused and is_computing(record.reply):
-                    excused = True  # once, and not beside how fast it was when it was identified
+                if took > SUSPICIOUS_STEP_S and excused is None and is_computing(record.reply):
+                    excused = asked_at or began  # once, and not beside how fast it had been
                 elif self._governor.note_new(
                     self._device, port, label, took, suspicious_s=SUSPICIOUS_STEP_S
                 ):
-                    doubt_ends = min(doubt_ends, (asked_at or began) + IN_DOUBT_S)
+                    doubt_ends = min(doubt_ends, (excused or asked_at or began) + IN_DOUBT_S)
+                if clock() >= doubt_ends:
+                    self._governor.check_pause(self._device, connecting=False)
             self._asked_at = None
             self._governor.note_alive(self._device, self._target.port)
             carried += len(data)

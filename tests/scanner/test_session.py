@@ -615,10 +615,10 @@ def packet(number: int) -> bytes:
     [
         ((0, 0, 0, 0), None, False),
         ((0, 1.5, 0, 0), None, True),  # its lists; the rest comes before the time is over
-        ((0, 1.5, 1.5, 0), 3, True),
-        ((0, 3.0, 0, 0), 2, True),
+        ((0, 1.5, 1.5, 0), 2, True),
+        ((0, 3.0, 0, 0), 1, True),
         ((0, 0, 3.0, 0), None, False),  # its keys: arithmetic
-        ((0, 0, 1.5, 1.5), None, True),  # and what comes after them is not
+        ((0, 0, 1.5, 1.5), 3, True),  # and what comes after them is not
         ((0, 0, 0, 1.1), None, False),
     ],
 )
