@@ -477,7 +477,7 @@ def _services(observations: Sequence[Observation]) -> tuple[Service, ...]:
 
 
 def _sub_address(fact: Fact) -> str | None:
-    return fact.sub_address if isinstance(fact, DeviceIdentity) else None
+    return getattr(fact, "sub_address", None)
 
 
 def _is_loopback(address: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -449,8 +450,13 @@ class _Visit:
 
     def is_due(self, question: PlannedQuestion) -> bool:
         """False when what the question needs is not there: then there is nothing to tell."""
-        needs = question.probe.needs
-        if "answered" in needs and not self._answered(question.target, question.service):
+        needs, target = question.probe.needs, question.target
+        follows, unless = question.probe.follows, question.probe.unless
+        if "answered" in needs and not self._answered(target, question.service):
+            return False
+        if follows and not self._answered(target, follows):
+            return False
+        if unless and self._answered(target, unless):
             return False
         return "udp_silent" not in needs or self._udp_was_silent(question)
 
@@ -502,7 +508,24 @@ class _Visit:
             and self._is_controller()
         ):
             return "stop rule: recognised as a controller, so generic IT questions are not asked"
+        named = policy.probes is not None and question.probe.name in policy.probes
+        if not named and (vendor := self._of_another_vendor(question.probe.spoken_by)):
+            return f"stop rule: the device told that it is of {vendor}, who does not speak this"
         return ""
+
+    def _of_another_vendor(self, spoken_by: str) -> str:
+        """A vendor that the device told by a field made for it, where none fits; else ""."""
+        told = [
+            fact.vendor
+            for fact in self.known
+            if isinstance(fact, DeviceIdentity)
+            and fact.vendor
+            and fact.sub_address is None
+            and fact.basis in ("protocol", "table")
+        ]
+        if not spoken_by or any(re.search(spoken_by, one, re.IGNORECASE) for one in told):
+            return ""
+        return told[0] if told else ""
 
     def _is_controller(self) -> bool:
         """Known by its class, or suspected because it speaks a controller's protocol."""

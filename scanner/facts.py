@@ -341,6 +341,136 @@ class LoginUnavailable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccess:
+    """
+    A service answered, and what that showed of who may use it.
+
+    `protocol` is the probe's name. `answers_without_login`: it told something about the device to
+    somebody who had shown no credential; False when it asked for one first. `encrypted` speaks of
+    this connection. `version` is that of the protocol, or of the software where the protocol has a
+    field for it. `authentication` are the methods it offers or asks for, in the protocol's words.
+    `details` are further named values that the reply carried, in the specification's words.
+    """
+
+    kind: Literal["service_access"] = "service_access"
+    protocol: str
+    answers_without_login: bool | None = None
+    encrypted: bool | None = None
+    version: str | None = None
+    authentication: tuple[str, ...] | None = None
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerState:
+    """
+    What a controller tells of its program and its mode, whatever the protocol.
+
+    `operating_state` in the protocol's words, in small ("run", "stop", "program", …).
+    `protected`: whether changing the program needs a password or a key, as the device states it.
+    `reserved_by` is who holds the engineering reservation. `checksum` is of the program, in hex.
+    """
+
+    kind: Literal["controller_state"] = "controller_state"
+    sub_address: str | None = None
+    operating_state: str | None = None
+    protected: bool | None = None
+    project_name: str | None = None
+    project_revision: str | None = None
+    project_changed_at: str | None = None
+    reserved_by: str | None = None
+    checksum: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramBlock:
+    """One block of a controller's program, as its list of blocks tells it. Times as told."""
+
+    kind: Literal["program_block"] = "program_block"
+    sub_address: str | None = None
+    block: str
+    language: str | None = None
+    size_bytes: int | None = None
+    checksum: str | None = None
+    changed_at: str | None = None
+    author: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacnetAccess:
+    """
+    A BACnet device object. `broadcast_table` and `foreign_devices` are "address:port" of a BBMD
+    (BVLC Read-Broadcast-Distribution-Table and Read-Foreign-Device-Table); None: not read.
+    """
+
+    kind: Literal["bacnet_access"] = "bacnet_access"
+    answers_without_login: bool | None = None
+    instance: int | None = None
+    vendor_id: int | None = None
+    protocol_revision: int | None = None
+    objects: int | None = None
+    system_status: str | None = None
+    broadcast_table: tuple[str, ...] | None = None
+    foreign_devices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpcUaEndpoint:
+    """
+    One endpoint description of an OPC UA server (part 4, section 7.14).
+
+    `security_policy` is the last part of its URI ("None", "Basic256Sha256"). `token_types` are the
+    user identity tokens it takes; `cleartext_password` is True when a user name token would leave
+    without encryption (neither its own policy nor the endpoint's encrypts it).
+    """
+
+    kind: Literal["opcua_endpoint"] = "opcua_endpoint"
+    url: str
+    security_mode: Literal["none", "sign", "sign_and_encrypt", "invalid"]
+    security_policy: str
+    token_types: tuple[str, ...] = ()
+    cleartext_password: bool | None = None
+    certificate_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmbFace:
+    """
+    `dialects` that were accepted ("NT LM 0.12", "2.1", "3.1.1"). `guest` None: not tried.
+    """
+
+    kind: Literal["smb_face"] = "smb_face"
+    dialects: tuple[str, ...] = ()
+    smb1: bool | None = None
+    signing_required: bool | None = None
+    signing_enabled: bool | None = None
+    guest: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RdpFace:
+    """
+    `protocols` are those accepted when offered ("rdp", "tls", "credssp", "credssp_early").
+    `needs_nla` is True when a connection without network level authentication was refused.
+    """
+
+    kind: Literal["rdp_face"] = "rdp_face"
+    protocols: tuple[str, ...] = ()
+    needs_nla: bool | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VncFace:
+    """`security_types` by their registered names; "None" lets anybody in."""
+
+    kind: Literal["vnc_face"] = "vnc_face"
+    version: str
+    security_types: tuple[str, ...] | None = None
+    refused: str | None = None
+
+
 Fact = Annotated[
     DeviceIdentity
     | ModbusAccess
@@ -361,6 +491,14 @@ Fact = Annotated[
     | DeviceSettings
     | RunningConfiguration
     | BackupRecord
-    | LoginUnavailable,
+    | LoginUnavailable
+    | ServiceAccess
+    | ControllerState
+    | ProgramBlock
+    | BacnetAccess
+    | OpcUaEndpoint
+    | SmbFace
+    | RdpFace
+    | VncFace,
     Field(discriminator="kind"),
 ]

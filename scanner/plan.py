@@ -36,8 +36,10 @@ CONNECT_S = 2.0
 DATAGRAM_S = 6.5
 """The deadline of a question, and the time in which its late reply still finds a socket."""
 
-_ORDER = ("enip", "modbus", "s7", "snmp", "http", "https", "ssh", "telnet")
-"""Native protocols before generic ones; those not named come last, by name."""
+_FIRST = ("enip", "modbus", "s7")
+"""What most controllers speak comes before the other native protocols."""
+_GENERIC = ("snmp", "http", "https", "ssh", "telnet")
+"""Generic protocols come after native ones; those not named after these, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,9 +270,12 @@ def _forbidden(rule: fragile.Rule, probe: Probe) -> str:
 def _is_asked(probe: Probe, policy: DevicePolicy) -> bool:
     if not policy.tier.allows(probe.tier):
         return False
-    if policy.probes is not None and probe.name not in policy.probes:
+    named = policy.probes is not None and probe.name in policy.probes
+    if policy.probes is not None and not named:
         # reading the configuration over SSH is what a login in the site file asks for
         return probe.name == "sshconfig" and policy.login is not None and "ssh" in policy.probes
+    if probe.opt_in and not named and service_of(probe) not in policy.ports:
+        return False
     return not ("login" in probe.needs and policy.login is None)
 
 
@@ -292,7 +297,12 @@ def _condition(probe: Probe) -> str:
         "default_credential": "the device is a product with a known default credential",
         "udp_silent": "the same question over UDP was silent",
     }
-    return " and ".join(words[need] for need in sorted(probe.needs) if need in words)
+    told = [words[need] for need in sorted(probe.needs) if need in words]
+    if probe.follows:
+        told.append(f"{probe.follows} answered on this port")
+    if probe.unless:
+        told.append(f"{probe.unless} did not answer on this port")
+    return " and ".join(told)
 
 
 def cost(probe: Probe) -> tuple[int, int]:
@@ -307,9 +317,12 @@ def cost(probe: Probe) -> tuple[int, int]:
 
 def _rank(probe: Probe) -> tuple[int, int, str, int, int]:
     service = service_of(probe)
-    place = _ORDER.index(service) if service in _ORDER else len(_ORDER)
+    order = (*_FIRST, "", *_GENERIC)  # "": other native protocols; unnamed generic ones at the end
+    unnamed = len(_FIRST) if probe.for_controllers else len(order)
+    place = order.index(service) if service in order else unnamed
     # Datagrams before connections, so that "udp_silent" is known when it is asked for.
-    return probe.tier.rank, place, probe.name, -ord(probe.transport[0]), probe.ports[0]
+    way = -ord(probe.transport[0])
+    return probe.tier.rank, place, probe.name, way, min(probe.ports, default=0)
 
 
 def _connections(device: DevicePlan) -> int:

@@ -318,6 +318,12 @@ class Probe:
     answered on that port).
     `for_controllers`: stays in the plan when a device was recognised as a controller. `service`
     is what answers there, as the inventory and `ports:` in the site file call it ("" : `name`).
+
+    `opt_in`: asked only where the site file names it (in `probes:` or `ports:` of zone or asset),
+    because a question may cost somebody a seat; `ports` may then be empty. `follows` and `unless`
+    are services: asked only where the one was answered on the same port, and not where the other
+    was. `spoken_by` is a regular expression: once a device has told its vendor by a field made for
+    the purpose, the question is put to vendors that it finds ("": any vendor).
     """
 
     name: str
@@ -332,6 +338,10 @@ class Probe:
     for_controllers: bool = False
     deadline_s: float = 15.0
     service: str = ""
+    opt_in: bool = False
+    follows: str = ""
+    unless: str = ""
+    spoken_by: str = ""
     prepare: Callable[[], object] = lambda: None
     """
     Called once before the first packet of a scan that has this probe in its plan: to load what is

@@ -13,7 +13,7 @@ import pytest
 
 from scanner import site
 from scanner.engine import Engine
-from scanner.errors import BadReply, StoreError
+from scanner.errors import BadReply, Silent, StoreError
 from scanner.facts import DeviceIdentity, Fact, ModbusAccess
 from scanner.governor import SILENT_PORTS, Clock, Governor
 from scanner.model import Observation, Outcome, Tier, Transport
@@ -594,3 +594,50 @@ async def test_a_question_cut_off_over_udp_is_not_repeated_over_tcp(
     journal, *_ = await scan(tmp_path, (datagram, stream), finished=(key,), earlier=(earlier,))
 
     assert bool(journal.started) is asked
+
+
+async def test_a_question_that_follows_another_is_asked_only_where_that_was_answered(
+    tmp_path: Path,
+) -> None:
+    later = probe("umas", answering(), follows="modbus", ports=(502,))
+
+    answered, *_ = await scan(tmp_path, (probe("modbus", answering(PLC)), later))
+    silent, *_ = await scan(tmp_path, (probe("modbus", failing(Silent("no answer"))), later))
+
+    assert [o.probe for o in answered.kept] == ["modbus", "umas"]
+    assert [o.probe for o in silent.kept] == ["modbus"]
+
+
+async def test_a_question_gives_way_to_the_service_that_was_answered_on_its_port(
+    tmp_path: Path,
+) -> None:
+    later = probe("mms", answering(), unless="s7", ports=(102,))
+
+    answered, *_ = await scan(tmp_path, (probe("s7", answering(PLC), ports=(102,)), later))
+    silent, *_ = await scan(
+        tmp_path, (probe("s7", failing(Silent("no answer")), ports=(102,)), later)
+    )
+
+    assert [o.probe for o in answered.kept] == ["s7"]
+    assert [o.probe for o in silent.kept] == ["s7", "mms"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "basis", "outcome"),
+    [
+        ("Siemens AG", "protocol", Outcome.WITHHELD),
+        ("Siemens AG", "text", Outcome.ANSWERED),
+        ("OMRON", "protocol", Outcome.ANSWERED),
+        (None, "protocol", Outcome.ANSWERED),
+    ],
+)
+async def test_what_only_one_vendor_speaks_is_not_asked_of_another(
+    tmp_path: Path, vendor: str | None, basis: str, outcome: Outcome
+) -> None:
+    identity = DeviceIdentity(vendor=vendor, basis=basis)
+    native = probe("modbus", answering(identity), for_controllers=True)
+    fins = probe("fins", answering(), for_controllers=True, spoken_by="omron")
+
+    journal, *_ = await scan(tmp_path, (native, fins))
+
+    assert [o.outcome for o in journal.kept] == [Outcome.ANSWERED, outcome]

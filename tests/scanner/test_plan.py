@@ -170,3 +170,59 @@ def test_traces_name_service_question_and_trace(which) -> None:
     assert traces
     assert all(all(words) for words in traces)
     assert {service for service, _, _ in traces} <= {service_of(p) for p in discovery.probes()}
+
+
+def test_what_may_cost_a_seat_is_planned_only_where_the_site_file_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("""
+site: Test
+zones:
+  - id: control
+    networks: [127.30.9.0/29]
+    sl_t: 1
+    assets:
+      - {address: 127.30.9.1, probes: [seat]}
+      - {address: 127.30.9.2, ports: {seat: [2404]}}
+      - {address: 127.30.9.3}
+""")
+    seat = probe(name="seat", opt_in=True, ports=(2405,))
+
+    plan = build(site.load(path), (seat,))
+
+    assert asked(plan, "127.30.9.1") == [("seat", 2405, "identify")]
+    assert asked(plan, "127.30.9.2") == [("seat", 2404, "identify")]
+    assert asked(plan, "127.30.9.3") == []
+
+
+def test_a_probe_without_a_port_of_its_own_is_asked_where_the_site_file_names_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("""
+site: Test
+zones:
+  - id: control
+    networks: [127.30.9.0/29]
+    sl_t: 1
+    assets:
+      - {address: 127.30.9.1, ports: {tank: 10001}}
+      - {address: 127.30.9.2, probes: [tank]}
+""")
+    tank = probe(name="tank", opt_in=True, ports=())
+
+    plan = build(site.load(path), (tank,))
+
+    assert asked(plan, "127.30.9.1") == [("tank", 10001, "identify")]
+    assert asked(plan, "127.30.9.2") == []
+
+
+def test_other_native_protocols_come_before_generic_ones() -> None:
+    from scanner.plan import _rank
+
+    names = ["zigbee", "http", "fins", "s7", "vnc", "enip", "telnet"]
+    native = {"s7", "fins", "enip"}
+    probes = [probe(name=name, for_controllers=name in native) for name in names]
+
+    assert [p.name for p in sorted(probes, key=_rank)] == [
+        "enip", "s7", "fins", "http", "telnet", "vnc", "zigbee",
+    ]  # fmt: skip
