@@ -41,11 +41,6 @@ KERNEL_ICMP = frozenset({3, 1, 135, 136})
 """What a kernel says by itself: "unreachable", and finding neighbours (RFC 792, 4443, 4861)."""
 EARLY_S = 0.005
 """The capture's clock against our own."""
-GOODBYE_BYTES = 64
-"""TLS says goodbye in records that are not kept: at most so much on each connection."""
-CONTROL = frozenset({"modbus", "s7", "enip"})
-"""Probes whose ports want a request on every connection: there no server speaks first."""
-SEATS = {2404: "IEC 60870-5-104", 20000: "DNP3"}
 PRINTERS = range(9100, 9108)
 NOTHING_SENT = "nothing was sent"
 COUNTERS = "counters of the scan"
@@ -589,13 +584,13 @@ def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
     known, and its endpoint is left out.
     """
     wire = _on_the_wire(seen)
+    sealing = requests.sealed()
     for exchange, named in seen.named:
-        if named.protocol == "tls":
-            wire[_endpoint(exchange)] -= GOODBYE_BYTES
+        wire[_endpoint(exchange)] -= sealing.get(named.protocol, 0)
     recorded: Counter[tuple[str, int, str]] = Counter()
     for exchange in seen.all.exchanges:
         recorded[_endpoint(exchange)] += exchange.wire_bytes_out
-    sealed = {_endpoint(e) for e, named in seen.named if named.protocol in ("tls", "ssh")}
+    sealed = {_endpoint(e) for e, named in seen.named if named.protocol in sealing}
     unsure = set()
     for exchange in seen.all.exchanges:
         if exchange.finished_at is None:
@@ -614,7 +609,12 @@ def _unrecorded(seen: _Seen) -> dict[tuple[str, int, str], int]:
 def _no_drop(seen: _Seen) -> Measured:
     if not seen.has_packets:
         return "no packets to count", None, "packets"
-    control = {(e.target.address, e.target.port) for e in seen.all.exchanges if e.probe in CONTROL}
+    readers = requests.readers()
+    control = {
+        (e.target.address, e.target.port)
+        for e in seen.all.exchanges
+        if e.probe in readers and readers[e.probe].is_control
+    }
     dropped = [
         f"{one.target} port {one.port}"
         for one in seen.connections
@@ -675,19 +675,22 @@ def _no_seat(seen: _Seen) -> Measured:
     units: dict[str, set[int]] = defaultdict(set)
     ports = {(e.target.address, e.target.port) for e in seen.all.exchanges if e.request}
     for exchange in seen.all.exchanges:
-        target = exchange.target
-        if exchange.probe == "s7" and (requests.tsap_of(exchange.request) or b"")[:1] == b"\x01":
-            programmers.append(f"programming device's connection to {target.address}")
-        if exchange.probe == "modbus":
-            units[target.address] |= requests.units_of(exchange.request)
+        address, reader = exchange.target.address, requests.readers().get(exchange.probe)
+        if reader is None:
+            continue
+        if reader.programs(exchange.request):
+            programmers.append(f"programming device's connection to {address}")
+        units[address] |= reader.units_of(exchange.request)
     ports |= {(p.target, p.target_port) for p in seen.ours}
-    taken = sorted(f"{SEATS[port]} of {address}" for address, port in ports if port in SEATS)
+    seats = requests.seats()
+    taken = sorted(f"{seats[port].protocol} of {one}" for one, port in ports if port in seats)
     most = max(map(len, units.values()), default=0)
     crowded = [
         f"{len(of)} unit ids of {address}" for address, of in units.items() if len(of) > MOST_UNITS
     ]
     words = (
-        f"{len(taken)} to IEC 104 or DNP3, {len(programmers)} as programming device, "
+        f"{len(taken)} to {' or '.join(seat.short for seat in seats.values())}, "
+        f"{len(programmers)} as programming device, "
         f"at most {_count(most, 'unit id')} of one device"
     )
     bad = [*taken, *programmers, *crowded]

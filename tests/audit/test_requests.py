@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import struct
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from hypothesis import given
@@ -11,6 +16,7 @@ from hypothesis import strategies as st
 from scanner import discovery
 from scanner.audit import requests
 from scanner.audit.requests import Named
+from scanner.errors import ToolBug
 from scanner.model import Tier
 
 PROBES = sorted({probe.name for probe in discovery.probes()})
@@ -51,6 +57,63 @@ def test_a_probe_without_a_reader_is_unknown() -> None:
 def test_every_probe_has_a_reader() -> None:
     for probe in PROBES:
         assert requests.name(probe, Tier.READ, b"\x00\x01")[0].service != "no reader"
+
+
+def test_every_file_of_a_protocol_is_found() -> None:
+    files = {module.name for module in iter_modules(requests.__path__)} - {"form", "layers"}
+    modules = [import_module(f"{requests.__name__}.{file}") for file in files]
+    read = {reader.read.__module__ for reader in requests.readers().values()}
+
+    assert all(module.__name__ in read or hasattr(module, "SEAT") for module in modules)
+    assert {2404: "IEC 60870-5-104", 20000: "DNP3"}.items() <= {
+        port: seat.protocol for port, seat in requests.seats().items()
+    }.items()
+
+
+UMAS = """
+from scanner.audit.requests.form import Named, Reader, either
+from scanner.audit.requests.modbus import pdus, units_of
+
+def read(request, tier):
+    for pdu in pdus(request):
+        reads = pdu[0] == 0x5A and pdu[2] in (0x02, 0x04)
+        yield Named(protocol="umas", service=f"{pdu[2]:#x}", verdict=either(reads))
+
+READERS = (Reader(protocol="umas", read=read, probes=(PROBE,), is_control=True, units_of=units_of),)
+"""
+
+
+@pytest.fixture
+def add_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts one more file into the package that is walked."""
+
+    def add(text: str) -> None:
+        (tmp_path / "one_more.py").write_text(text)
+        monkeypatch.setattr(requests, "__path__", [*requests.__path__, str(tmp_path)])
+        invalidate_caches()
+        requests.readers.cache_clear()
+
+    yield add
+    sys.modules.pop(f"{requests.__name__}.one_more", None)
+    vars(requests).pop("one_more", None)
+    requests.readers.cache_clear()
+
+
+def test_a_protocol_on_another_s_port_is_one_file_more(add_file: Callable[[str], None]) -> None:
+    add_file(UMAS.replace("PROBE", '"umas"'))
+    read, write = modbus(b"\x5a\x00\x02"), modbus(b"\x5a\x00\x29", unit=7)
+
+    assert verdicts("umas", read + write) == ["read", "write"]
+    assert verdicts("modbus", read) == ["write"]
+    assert verdicts("modbus", modbus(b"\x11")) == ["read"]
+    assert requests.readers()["umas"].units_of(read + write) == {1, 7}
+
+
+def test_two_readers_for_one_probe_are_refused(add_file: Callable[[str], None]) -> None:
+    add_file(UMAS.replace("PROBE", '"modbus"'))
+
+    with pytest.raises(ToolBug, match="'modbus'"):
+        requests.readers()
 
 
 def test_nothing_sent_is_no_request() -> None:

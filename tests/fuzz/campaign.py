@@ -100,7 +100,7 @@ def families(captures: Path) -> dict[str, Family]:
     problems = [f"no conversation for {run.__module__}.{run.__qualname__}" for run in without]
     problems += [f"no seed reaches {d.name}" for d in decoders() if d not in seen]
     if problems:
-        raise SystemExit("the fuzzer lacks seeds, see tests/fuzz/seeds.py: " + "; ".join(problems))
+        raise SystemExit("the fuzzer lacks seeds, see tests/fuzz/seeds/: " + "; ".join(problems))
     for decoder, calls in seen.items():
         found[decoder.family].calls.append(calls[:: max(len(calls) // 300, 1)])
     for probe in probes():
@@ -307,7 +307,7 @@ def _run(family: Family, seed: int, first: int, n: int) -> Tally:
     )  # fmt: skip
     faults: list[str] = []
     slowest = 0.0
-    mend = mutate.FRAMINGS.get(family.name)
+    mend = seeds.FRAMINGS.get(family.name)
     clock = time.thread_time
     began = clock()
     cases = 0
@@ -384,13 +384,17 @@ def _stride(points: int) -> int:
     return step
 
 
-OURS = frozenset({"method", "platform", "user", "entry", "vendor", "hide", "offers", "refused"})
-"""Parameters of decoders that a device has no say in, or that were decoded before."""
+OURS = frozenset({"platform", "user", "hide", "refused"})
+"""
+Parameters of decoders that a device has no say in, or that were decoded before; those of one family
+alone stand in OUR_PARAMETERS of its seeds.
+"""
 
 
 @cache
-def _foreign(function: Callable[..., Any]) -> tuple[bool, ...]:
-    return tuple(name not in OURS for name in inspect.signature(function).parameters)
+def _foreign(function: Callable[..., Any], family: str) -> tuple[bool, ...]:
+    ours = OURS.union(seeds.OUR_PARAMETERS.get(family, ()))
+    return tuple(name not in ours for name in inspect.signature(function).parameters)
 
 
 def _damaged_args(
@@ -399,7 +403,8 @@ def _damaged_args(
     """What a device sends damaged: the first such argument always, the others now and then."""
     args = list(call.args)
     first = True
-    for i, foreign in enumerate(_foreign(call.decoder.function)[: len(args)]):
+    decoder = call.decoder
+    for i, foreign in enumerate(_foreign(decoder.function, decoder.family)[: len(args)]):
         if foreign and (first or rng.random() < 0.2):
             args[i] = damaged(rng, args[i], family.others, mend if rng.random() < 0.3 else None)
             first = False

@@ -16,20 +16,12 @@ from functools import cache
 from pydantic import TypeAdapter
 
 from scanner.facts import Fact
+from tests.fuzz import seeds
 
 TEXT = 512
 """Characters of a text in a fact, unless TEXTS says otherwise."""
-TEXTS = {
-    ("telnet_face", "banner"): 2048,
-    ("ssh_auth_methods", "login_banner"): 2048,
-    ("ssh_face", "banner"): 255,
-    ("device_identity", "vendor"): 256,
-    ("modbus_access", "identification"): 16,
-    ("http_face", "server"): 256,
-    ("http_face", "title"): 256,
-    ("http_face", "realm"): 256,
-    ("http_face", "location"): 256,
-}
+TEXTS = seeds.merged({"the seeds": seeds.TEXTS, "caps": {("device_identity", "vendor"): 256}})
+"""By kind of fact and field: those of one protocol stand in TEXTS of its seeds."""
 ITEMS = 500
 """Elements of a list in a fact; KEXINIT's two directions have 200 names each."""
 FACTS = 1024

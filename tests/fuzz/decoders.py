@@ -18,21 +18,20 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from tests.fuzz import seeds
+
 PACKAGES = ("probes", "scanner.guards", "scanner.importers", "scanner.clients")
 FOREIGN = (
-    "bytes", "bytes | None", "str", "str | None", "Value", "Sequence[bytes]", "Iterable[str]",
-    "Sequence[str]", "Mapping[str, Value]", "Mapping[int, bytes]", "Mapping[str, str]",
-    "Mapping[tuple[int, int], bytes]", "dict[str, str]", "list[bytes]", "tuple[bytes, ...]",
+    "bytes", "bytes | None", "str", "str | None", "Sequence[bytes]", "Iterable[str]",
+    "Sequence[str]", "Mapping[str, str]", "dict[str, str]", "list[bytes]", "tuple[bytes, ...]",
+    *sorted(seeds.FOREIGN),
 )  # fmt: skip
-OURS = {
-    "probes.sshconfig.fingerprinter": "takes the site's own key",
-    "scanner.clients.cip_worker.read_identity_object": "takes the relay's host and port",
-    "scanner.clients.http.authority": "takes the address from the site file",
-    "scanner.clients.http.secret_spans": "reads our own request",
-    "scanner.clients.snmp.reader": "takes the relay's host and port",
-    "scanner.guards.open_guard": "takes the name of a protocol",
-}
-"""Functions whose first parameter is not a device's, and whose it is."""
+"""Types of a first parameter; those of one protocol alone stand in FOREIGN of its seeds."""
+OURS = {"scanner.guards.open_guard": "takes the name of a protocol", **seeds.OURS}
+"""
+Functions whose first parameter is not a device's, and whose it is; those of one protocol stand in
+OURS of its seeds.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scanner.discovery import probes
 from scanner.errors import BadReply
 from scanner.facts import DeviceIdentity, TelnetFace
 from tests.fuzz import campaign, caps, mutate, seeds
 from tests.fuzz.decoders import OURS, Decoder, decoders, modules
+from tests.fuzz.seeds import modbus
 from tests.fuzz.session import Broken, FuzzSession, drive
 from tests.proof.promise import Tally
 
@@ -51,7 +55,7 @@ def test_every_decoder_gives_a_value_or_a_bad_reply(
         args = (data.draw(st.binary(max_size=300)), *args[1:])
     else:
         rng = Random(data.draw(st.integers(0, 2**32), label="damage"))
-        args = campaign._damaged_args(rng, call, family, mutate.FRAMINGS.get(family.name))
+        args = campaign._damaged_args(rng, call, family, seeds.FRAMINGS.get(family.name))
 
     _, fault = campaign.decode(call, args)
 
@@ -66,7 +70,7 @@ def test_every_damaged_conversation_ends_in_facts_or_an_expected_error(
 ) -> None:
     rng = Random(seed)
     family = families[name]
-    damage = campaign.Drawn(rng, family, mutate.FRAMINGS.get(name))
+    damage = campaign.Drawn(rng, family, seeds.FRAMINGS.get(name))
     with seeds.made_up_libraries():
         _, fault = campaign.converse(rng.choice(family.dialogues), damage, True)
 
@@ -101,6 +105,33 @@ def test_a_probe_without_a_conversation_and_a_decoder_without_a_seed_are_named(
 
     assert "no conversation for probes.modbus.run;" in str(told.value)
     assert "no seed reaches probes.modbus.decode_identification" in str(told.value)
+
+
+def test_seeds_are_found_by_walking_and_what_they_say_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tomorrow.py").write_text("def dialogues(captures):\n    return iter(())\n")
+    monkeypatch.setattr(seeds, "__path__", [*seeds.__path__, str(tmp_path)])
+    monkeypatch.setattr(seeds, "tomorrow", None, raising=False)  # what an import leaves is undone
+    monkeypatch.setitem(sys.modules, "tests.fuzz.seeds.tomorrow", None)
+    monkeypatch.delitem(sys.modules, "tests.fuzz.seeds.tomorrow")
+    importlib.invalidate_caches()
+
+    found = seeds.walked()
+
+    assert found.keys() - seeds.MODULES.keys() == {"tomorrow"}
+    assert [*found["tomorrow"].dialogues(tmp_path)] == []
+
+
+def test_conversations_stand_under_the_name_of_their_probes_module() -> None:
+    modules_of_probes = {probe.run.__module__.rpartition(".")[2] for probe in probes()}
+
+    assert seeds.DIALOGUES.keys() == modules_of_probes
+
+
+def test_two_protocols_that_speak_of_the_same_are_told() -> None:
+    with pytest.raises(SystemExit, match=r"two\.py repeats \['a'\]"):
+        seeds.merged({"one": {"a": 1}, "two": {"a": 1}})
 
 
 def of_function(family: campaign.Family, function: Callable[..., Any]) -> campaign.Family:
@@ -182,7 +213,7 @@ def test_lengths_around_damage_are_mended() -> None:
     rng = Random(4)
     frame = bytes.fromhex("000100000007ff2b0e01000000")
     for _ in range(200):
-        damaged = mutate.modbus(rng, frame, [frame])
+        damaged = modbus.mend(rng, frame, [frame])
         assert int.from_bytes(damaged[4:6], "big") == len(damaged) - 6
     message = bytes.fromhex("300c020101040561646d696e0500")
     whole = sum(

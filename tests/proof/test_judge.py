@@ -14,7 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from probes import sshconfig
-from scanner.audit import requests as audited
+from scanner.audit.requests import http as audited_http
+from scanner.audit.requests import ssh as audited_ssh
 from tests.proof import plants
 from tests.proof.judge import verdict
 from tests.proof.judge.crafted import SCANNER, Wire, frame
@@ -140,8 +141,8 @@ def test_pages_and_forms_of_logins_are_those_of_the_credential_sets() -> None:
             pages |= {options["path"]} if "path" in options else set()
             forms |= {options["form_path"]} if "form_path" in options else set()
 
-    assert pages == LOGIN_PAGES == {page.decode() for page in audited.HTTP_LOGIN} - {"/favicon.ico"}
-    assert forms == LOGIN_FORMS == {form.decode() for form in audited.HTTP_FORMS}
+    assert pages == LOGIN_PAGES == {page.decode() for page in audited_http.LOGIN} - {"/favicon.ico"}
+    assert forms == LOGIN_FORMS == {form.decode() for form in audited_http.FORMS}
 
 
 def test_commands_inside_ssh_are_those_that_are_sent() -> None:
@@ -150,7 +151,7 @@ def test_commands_inside_ssh_are_those_that_are_sent() -> None:
     sent = {f"ssh exec {command}" for command in sshconfig.LINUX_COMMANDS}
     sent |= {f"ssh shell {command}" for command in switch}
     assert sent | {"ssh shell"} == READING
-    assert {*sshconfig.LINUX_COMMANDS, *switch, ""} == audited.SHOWS
+    assert {*sshconfig.LINUX_COMMANDS, *switch, ""} == audited_ssh.SHOWS
 
 
 def test_a_scan_of_ports_is_flagged(tmp_path: Path) -> None:

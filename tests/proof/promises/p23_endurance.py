@@ -68,15 +68,17 @@ class Peer:
     """All devices. Answers are worked out once for each question."""
 
     def __init__(self, captures: Path) -> None:
-        from tests.fuzz import seeds
+        from tests.fuzz.seeds import enip, http, modbus, snmp
         from tests.probes import test_s7
 
         self._test_s7 = test_s7
-        self.modbus = next(d.answer() for d in seeds.modbus(captures) if d.name == "three rounds")
-        self.enip = next(iter(seeds.enip(captures))).answer
-        snmp = [d for d in seeds.snmp(captures) if d.name.startswith("snmp_")]
+        self.modbus = next(
+            d.answer() for d in modbus.dialogues(captures) if d.name == "three rounds"
+        )
+        self.enip = next(iter(enip.dialogues(captures))).answer
+        agents = [d for d in snmp.dialogues(captures) if d.name.startswith("snmp_")]
         # Not those that speak version 1 alone: each would cost two seconds of silence.
-        self.snmp = [d.answer() for i, d in enumerate(snmp) if i % 3]
+        self.snmp = [d.answer() for i, d in enumerate(agents) if i % 3]
         order = b"\x00\x01" + b"6ES7 315-2EH14-0AB0 " + b"\x00\xc0\x00\x05\x00\x01"
         protection = b"\x00\x04\x00\x01\x00\x01\x00\x02\x00\x03" + bytes(30)
         self.lists = {
@@ -85,7 +87,7 @@ class Peer:
             0x0232: test_s7.szl_list(0x0232, 40, protection),
             0x0424: test_s7.szl_list(0x0424, 20, b"\x51\x44\xff\x08"),
         }
-        self.page = seeds._page(seeds.OPEN_PAGE)
+        self.page = http.served(http.OPEN_PAGE)
         server = captures / "ssh__cisco_ssh_1.25.json"
         exchange = json.loads(server.read_text())["exchanges"][0]
         line, end, packet = bytes.fromhex(exchange["response_hex"]).partition(b"\n")

@@ -1,0 +1,127 @@
+"""SNMP: recorded agents of every version, communities that are let in, and recorded walks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import probes.snmp
+import scanner.clients.snmp
+import scanner.guards.snmp
+from scanner.facts import DeviceIdentity, SnmpAccess
+from tests.fuzz import mutate
+from tests.fuzz.seeds.form import (
+    banners,
+    captured,
+    credential,
+    recorded_replies,
+    remembered,
+    script,
+)
+from tests.fuzz.session import Dialogue, FuzzSession
+
+FOREIGN = ("Value", "Mapping[str, Value]")
+OURS = {"scanner.clients.snmp.reader": "takes the relay's host and port"}
+OUR_PARAMETERS = ("entry", "vendor")
+GET = bytes.fromhex(
+    "302602010104067075626c6963a019020101020100020100300e300c06082b060102010101000500"
+)
+"""A question of ours, for what tells whether a reply answers it."""
+
+mend = mutate.ber
+
+
+def dialogues(captures: Path) -> Iterator[Dialogue]:
+    from tests.probes import test_snmp
+
+    probe = probes.snmp.PROBE
+    v3 = [bytes.fromhex(r["exchanges"][0]["response_hex"]) for r in captured(captures, "snmpv3__*")]
+    for i, record in enumerate(captured(captures, "snmp__*.json")):
+        values = test_snmp.recorded_values(record)
+        agent = test_snmp.Agent(
+            values, versions=(0, 1) if i % 3 else (0,), discovery=v3[i % len(v3)]
+        )
+        yield Dialogue(name=record["id"], probe=probe, answer=remembered(agent))
+    for i, descr in enumerate(banners(captures, "snmp_sysdescr")[::6]):
+        agent = test_snmp.Agent({probes.snmp.SYS_DESCR: test_snmp.text(descr)})
+        yield Dialogue(name=f"banner {i}", probe=probe, answer=remembered(agent))
+    for report in v3:
+        agent = test_snmp.Agent({}, versions=(), discovery=report)
+        yield Dialogue(name="version 3", probe=probe, answer=remembered(agent))
+    made = {
+        probes.snmp.SYS_DESCR: test_snmp.text("x"),
+        probes.snmp.SYS_OBJECT_ID: test_snmp.oid("1.3"),
+    }
+    accepting = test_snmp.Agent(made, communities=("private",))
+    anything = test_snmp.Agent(made, communities=("private", probes.snmp.NO_SUCH_COMMUNITY))
+    for agent in (accepting, anything):
+        yield Dialogue(
+            name="login",
+            probe=probes.snmp.LOGIN_PROBE,
+            answer=remembered(agent),
+            default_credentials=credential("snmp"),
+        )
+    access = SnmpAccess(versions=("1", "2c"), community="public")
+    for file in sorted((captures / "snmprec").glob("*.snmprec")):
+        yield Dialogue(
+            name=f"read {file.stem}",
+            probe=probes.snmp.READ_PROBE,
+            answer=script(),
+            known=(access, DeviceIdentity(firmware="V04.02")),
+            values={"walk": _walk(file)},
+        )
+
+
+def _walk(file: Path) -> dict[str, Any]:
+    """What the read tier would find in a recorded walk, as the library hands it over."""
+    found: dict[str, Any] = {}
+    entries = (probes.snmp.IF_TABLE, probes.snmp.ENT_PHYSICAL, "1.0.8802.1.1.2.1")
+    for line in file.read_text("utf-8", "replace").splitlines():
+        name, _, rest = line.partition("|")
+        kind, _, value = rest.partition("|")
+        if len(found) >= 400 or not name.startswith(entries):
+            continue
+        if kind == "6":
+            found[name] = value
+        elif kind == "4x":
+            found[name] = bytes.fromhex(value)
+        elif kind in ("4", "64"):
+            found[name] = value.encode()
+        elif value.lstrip("-").isdecimal():
+            found[name] = int(value)
+    found.setdefault(f"{probes.snmp.ENT_PHYSICAL}.5.1", 3)
+    found.setdefault(f"{probes.snmp.IF_TABLE}.8.1", 1)
+    remote = probes.snmp.LLDP_REMOTE
+    found.setdefault(f"{remote}.5.0.1.1", b"\x00\x1b\x1b\x01\x02\x03")
+    found.setdefault(f"{remote}.4.0.1.1", 4)
+    found.setdefault(f"{remote}.9.0.1.1", b"SW-2")
+    found.setdefault(f"{probes.snmp.LLDP_REMOTE_ADDRESS}.3.0.1.1.1.4.192.0.2.7", 1)
+    return found
+
+
+class _Library:
+    """scanner.clients.snmp.reader over one damaged walk."""
+
+    async def __aenter__(self) -> _Library:
+        self.values: dict[str, Any] = FuzzSession.current.told("walk")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def get(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: self.values[name] for name in names if name in self.values}
+
+    async def walk(self, column: str, max_rows: int) -> dict[str, Any]:
+        found = [(n, v) for n, v in self.values.items() if n.startswith(column + ".")]
+        return dict(found[:max_rows])
+
+
+def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    for dialogue in dialogues(captures):
+        for reply in recorded_replies(dialogue):
+            yield "snmp", lambda r=reply: scanner.guards.snmp.is_answer(r, GET)  # type: ignore[misc]
+
+
+LIBRARIES = ((scanner.clients.snmp, "reader", lambda *_: _Library()),)
