@@ -28,7 +28,7 @@ from lab.faults import FAULTS
 from scanner import discovery
 from scanner.spec import Probe
 from tests.proof.ground import ground
-from tests.proof.judge.verdict import Finding
+from tests.proof.judge.verdict import QUESTIONS, Finding
 from tests.proof.plants import judged, scan, standing
 from tests.proof.promise import KEPT_FAULTS, Measured, Unable, Work
 
@@ -115,6 +115,10 @@ DEEPER: Final[Mapping[str, int]] = {
 identifying and reading take."""
 
 
+IDENTIFIED: Final = frozenset({*QUESTIONS, "http", "telnet"})
+"""Kinds of which the sound ones are only identified: all whose questions promise 13 counts, too."""
+
+
 def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     """The devices of one round. Round 0 of the full size has the first variants, 1 all of them."""
     raw = proving.plant(variants=size == "full" and number % 2 == 1)
@@ -125,7 +129,7 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
         devices = _some(devices, random.Random(seed))
     for count, device in enumerate(devices):
         zone = zones[device["zone"]]
-        identified = device["name"].split("--")[0] in ("modbus", "s7", "enip", "http", "telnet")
+        identified = device["name"].split("--")[0] in IDENTIFIED
         if identified and "--normal--" in device["name"]:
             zone["tier"] = "identify"  # so that promise 13 can count what identifying takes
         elif identified and (count + number) % FRAGILE_EVERY == 0:

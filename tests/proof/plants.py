@@ -25,6 +25,7 @@ from typing import Any, Final
 from lab import control, proving
 from lab.plant import STANDARD_PORTS
 from tests.proof.ground import OWN, Capture, Ground
+from tests.proof.judge.grammar import grammars
 from tests.proof.judge.verdict import Allowed, Device, Judgement, judge
 from tests.proof.promise import Unable
 
@@ -34,10 +35,8 @@ ROUTERS: Final = frozenset({"10.76.0.2", "10.78.0.253"})
 """Neighbours of the scanner that are no devices."""
 
 CONNECTIONS: Final[Mapping[tuple[str, str], int]] = {
-    ("s7", "identify"): 2,  # a second one after an explicit refusal
-    ("https", "read"): 4,  # a handshake for each older version of TLS
-    ("https", "login"): 3, ("http", "login"): 3, ("ssh", "login"): 2, ("telnet", "login"): 2,
-}  # fmt: skip
+    (one.protocol, tier): most for one in grammars() for tier, most in one.connections.items()
+}
 """By service and tier, where it is not one: the contract's section 6, promise 8."""
 
 READING: Final = frozenset(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from tests.proof.judge.grammar import BY_NAME, codes_of, grammars
 from tests.proof.judge.packets import shortened
 from tests.proof.promise import Unable
 
@@ -25,25 +26,7 @@ ERROR: Final = 0x800000
 ANSWER_KEPT: Final = 32 * 1024
 """Of each answer so much is dissected: a TLS handshake, and the head of whatever else came."""
 
-_CODES: Final[Mapping[str, str]] = {
-    "modbus.func_code": "modbus {}",
-    "modbus.mei": "mei {}",
-    "cotp.type": "cotp {:#x}",
-    "s7comm.header.rosctr": "s7 {}",
-    "s7comm.param.func": "s7 job {:#04x}",
-    "s7comm.param.userdata.funcgroup": "s7 group {}",
-    "s7comm.param.userdata.subfunc": "s7 function {}",
-    "enip.command": "enip {:#06x}",
-    "cip.service": "cip {:#04x}",
-    "snmp.data": "snmp {}",
-    "telnet.cmd": "telnet {}",
-    "ssh.message_code": "ssh {}",
-    "tls.handshake.type": "tls {}",
-}
-_DISSECTORS: Final[Mapping[str, str]] = {
-    "modbus": "mbtcp", "s7": "tpkt", "enip": "enip", "snmp": "snmp", "http": "http",
-    "https": "tls", "telnet": "telnet", "ssh": "ssh",
-}  # fmt: skip
+_CODES: Final[Mapping[str, str]] = codes_of(grammars())
 _OTHERS: Final = (
     "frame.number", "tcp.stream", "http.request.method", "http.request.uri",
     "http.content_type", "http.request.line", "tls.record.content_type", "tls.record.opaque_type",
@@ -89,10 +72,7 @@ def dissect(
     words = [tshark, "-n", "-r", "-", "-T", "fields", "-E", "separator=/t"]
     words += ["-E", "occurrence=a", "-E", "aggregator=/s"]
     for (transport, port), protocol in sorted(ports.items()):
-        if protocol in _DISSECTORS:
-            words += ["-d", f"{transport}.port=={port},{_DISSECTORS[protocol]}"]
-        if protocol == "https":
-            words += ["-d", f"tls.port=={port},http"]
+        words += decoded_as(transport, port, protocol)
     if keylog is not None and keylog.exists():
         words += ["-o", f"tls.keylog_file:{keylog}"]
     ours = ", ".join(sorted(scanner))
@@ -110,6 +90,26 @@ def dissect(
     frames = [_frame(dict(zip(names, line.split("\t"), strict=False))) for line in lines if line]
     frames = without_sealed(frames)
     return [replace(frame, number=numbers[frame.number - 1]) for frame in frames]
+
+
+def decoded_as(transport: str, port: int, protocol: str) -> list[str]:
+    """tshark's options that say what a port carries."""
+    grammar = BY_NAME.get(protocol)
+    words = []
+    if grammar is not None and grammar.dissector:
+        words += ["-d", f"{transport}.port=={port},{grammar.dissector}"]
+    if grammar is not None and grammar.inside_tls and transport == "tcp":
+        words += ["-d", f"tls.port=={port},{grammar.inside_tls}"]
+    return words
+
+
+def code(form: str, value: str) -> str:
+    """What a `Pdu` says for a value that tshark prints: most are numbers, some are words."""
+    try:
+        number = int(value, 0)
+    except ValueError:
+        return form.format(value)
+    return form.format(number)
 
 
 def without_sealed(frames: Iterable[Frame]) -> list[Frame]:
@@ -138,7 +138,7 @@ def _names(lines: str) -> frozenset[str]:
 def _frame(told: Mapping[str, str]) -> Frame:
     codes: list[str] = []
     for name, form in _CODES.items():
-        codes += [form.format(int(value, 0)) for value in told[name].split()]
+        codes += [code(form, value) for value in told[name].split()]
     methods = tuple(told["http.request.method"].split())
     inner = told["tls.record.content_type"].split()
     opaque = told["tls.record.opaque_type"].split()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.proof.judge.connections import Connection, connections_of
 from tests.proof.judge.dissect import Frame, dissect
-from tests.proof.judge.grammar import Pdu, http_verdict, parse
+from tests.proof.judge.grammar import Pdu, http_verdict, parse, spoken
 from tests.proof.judge.packets import Packet, packets_of
 
 Ports = Mapping[tuple[str, int], str]
@@ -92,7 +92,7 @@ def _on_connections(
     told = _by_connection(packets, connections, frames)
     found = []
     for connection in connections:
-        protocol = ports.get(("tcp", connection.port), "")
+        protocol = spoken(ports.get(("tcp", connection.port), ""), connection.sent)
         pdus = parse(protocol, connection.sent)
         if connection.gaps:
             pdus.append(Pdu(len(connection.sent), len(connection.sent), "lost bytes", "unknown"))
@@ -138,7 +138,7 @@ def _in_datagrams(
     for packet in packets:
         if packet.protocol != "udp" or packet.source not in scanner:
             continue
-        protocol = ports.get(("udp", packet.target_port), "")
+        protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):

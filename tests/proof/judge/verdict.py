@@ -18,25 +18,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.proof.judge.connections import Connection, most_at_once
-from tests.proof.judge.grammar import HARMLESS
+from tests.proof.judge.grammar import HARMLESS, PORTS, grammars
 from tests.proof.judge.packets import RST, SYN, Packet, most_within, windows_over
 from tests.proof.judge.services import Asked, Ports, Sent, sent
 
-PORTS: Final[Ports] = {
-    ("tcp", 502): "modbus", ("tcp", 102): "s7", ("tcp", 44818): "enip", ("udp", 44818): "enip",
-    ("udp", 161): "snmp", ("tcp", 80): "http", ("tcp", 8080): "http", ("tcp", 443): "https",
-    ("tcp", 8443): "https", ("tcp", 22): "ssh", ("tcp", 23): "telnet",
-}  # fmt: skip
-"""Each port's own protocol (IANA), as far as there is a probe for it."""
-ICS: Final = frozenset({"modbus", "s7", "enip"})
+ICS: Final = frozenset(one.protocol for one in grammars() if one.ics)
 NEVER_TOUCHED: Final = range(9100, 9108)
 """Printers print what arrives there; nmap leaves them out for that reason."""
 SEATS: Final = frozenset({2404, 19998, 20000, 19999})
 """IEC 60870-5-104 and DNP3, plain and in TLS: whoever connects may take the master's place."""
 UNREACHABLE: Final = 3
 """The one ICMP type that a kernel sends by itself (RFC 792); nothing else of ours sends any."""
-CLIENT_SPEAKS_FIRST: Final = ICS | {"http", "https"}
-"""Protocols in which the client speaks first: who connects there has something to ask."""
+CLIENT_SPEAKS_FIRST: Final = frozenset(
+    one.protocol for one in grammars() if one.client_speaks_first
+)
+"""Who connects there has something to ask."""
+QUESTIONS: Final[Mapping[str, int]] = {
+    one.protocol: one.questions for one in grammars() if one.questions is not None
+}
+"""What identifying a sound device may ask, by protocol."""
 UNITS: Final = 3
 UNIT_PAUSE_S: Final = 1.0
 DRAIN_S: Final = 1.0
@@ -494,12 +494,11 @@ class _Case:
 
     def questions(self) -> Finding:
         found = Finding()
-        granted = {"modbus": 2, "enip": 2, "s7": 4}
         asked: Counter[tuple[str, str, int | None]] = Counter()
         refused: Counter[str] = Counter()
         for one in self.sent.asked:
             device = self.device(one.device)
-            if device is None or not device.measured or one.protocol not in granted:
+            if device is None or not device.measured or one.protocol not in QUESTIONS:
                 continue
             if one.pdu.asks:
                 asked[one.device, one.protocol, one.pdu.unit] += 1
@@ -511,9 +510,9 @@ class _Case:
             found.cases += 1
             n -= refused[address] if protocol == "s7" else 0
             found.greatest(f"{protocol} questions", n)
-            if n > granted[protocol]:
+            if n > QUESTIONS[protocol]:
                 where = f"{address} {protocol}" + ("" if unit is None else f" unit {unit}")
-                found.fault(f"{where}: {n} questions, {granted[protocol]} granted")
+                found.fault(f"{where}: {n} questions, {QUESTIONS[protocol]} granted")
         for one in self.sent.connections:
             device = self.device(one.device)
             if device is None or not device.measured or one.opened_at is None:

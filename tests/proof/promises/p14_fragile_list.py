@@ -30,15 +30,13 @@ from ruamel.yaml import YAML
 
 from lab import control
 from tests.proof.ground import OWN, Ground, ground
+from tests.proof.judge.grammar import grammars
 from tests.proof.judge.packets import ACK, FIN, RST, SYN, Packet, read
 from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
 
 LIST = Path(__file__).resolve().parents[3] / "scanner" / "fragile.yaml"
-PORTS = {
-    "modbus": 502, "s7": 102, "enip": 44818, "snmp": 161, "http": 80, "https": 443, "ssh": 22,
-    "telnet": 23,
-}  # fmt: skip
+PORTS = {one.protocol: one.ports[0][1] for one in grammars() if one.ports}
 PROBES = ("modbus", "s7", "snmp", "http", "telnet")
 FRAGILE_PACKETS = 4
 FRAGILE_INTERVAL_S = 5.0
