@@ -1,7 +1,8 @@
 """
 What every emulator is handed, and what it gives back: the seam between fronts and servers.
 
-An emulator module has one function `serve(bench) -> Server`. It starts a third-party server on an
+An emulator module has one function `serve(bench) -> Server` and names it in `SERVES`, by the kinds
+of emulator that a plant file may name. It starts a third-party server on an
 ephemeral loopback port (or answers datagrams itself) and knows nothing of fronts or plants.
 """
 
@@ -55,6 +56,9 @@ class Server:
     stop: Callable[[], Awaitable[None]]
     inner: Inner | None = None
     answer: Answer | None = None
+
+
+Serve = Callable[[Bench], Awaitable[Server]]
 
 
 class Accounts:

@@ -27,6 +27,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -34,15 +35,18 @@ from ruamel.yaml.error import YAMLError
 
 from lab.errors import LabError
 from lab.faults import Given, given
+from lab.frames import PROTOCOLS
 from lab.ledger import CAUSES, Frailty
 
 PLANTS = Path(__file__).parent / "plants"
 
-STANDARD_PORTS: Mapping[str, int] = {
-    "modbus": 502, "s7": 102, "enip": 44818, "snmp": 161,
-    "http": 80, "https": 443, "ssh": 22, "telnet": 23,
-}  # fmt: skip
-TRANSPORTS: Mapping[str, tuple[str, ...]] = {"snmp": ("udp",), "enip": ("tcp", "udp")}
+STANDARD_PORTS: Mapping[str, int] = MappingProxyType(
+    {name: known.port for name, known in PROTOCOLS.items()}
+)
+TRANSPORTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: known.transports for name, known in PROTOCOLS.items()}
+)
+"""Both as lab.frames has them."""
 HIGH_PORT_OFFSET = 20_000
 """Added to every port where low ports are not free to an ordinary user."""
 
@@ -61,7 +65,11 @@ PRESENCES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One protocol on one standard port. `emulator` names the kind in lab.devices."""
+    """
+    One protocol on its standard port, or on the `port` of its entry in the plant file.
+
+    `emulator` names the kind in lab.devices.
+    """
 
     protocol: str
     emulator: str

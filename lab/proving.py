@@ -30,6 +30,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ NETWORK = f"{BASE}.0.0/16"
 NORMAL = "normal"
 """The behaviour that is none: the control of every proof."""
 PER_NETWORK = 250
+FIRST = "harbour"
+"""The plant whose devices KINDS names."""
 ZONES_FROM = 1
 """Third octet of the first device; 10.77.0.x is left to whoever builds the network."""
 
@@ -54,7 +57,8 @@ ZONES_FROM = 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """
-    One kind of device. `shipped` is a device of the plant `harbour`, of which `services` stay.
+    One kind of device. `shipped` is a device of a shipped plant, of which `services` stay: its
+    name, or PLANT/NAME where a plant before it (`harbour` is first) has a device of that name.
 
     The fault is on `target`; `after` connections (datagrams) of it go well first. `probes` are
     the only ones asked, `tier` is what they are allowed.
@@ -128,33 +132,49 @@ KINDS: Mapping[str, Kind] = {
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
-    """Every device of the shipped plants by name, as its plant file has it."""
+    """Every device of the shipped plants as its plant file has it, by what `Kind.shipped` says."""
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(PLANTS.glob("*.yaml")):
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        for device in raw["devices"]:
-            found.setdefault(str(device["name"]), device)
+    for path in sorted(PLANTS.glob("*.yaml"), key=lambda each: (each.stem != FIRST, each.stem)):
+        for device in _devices(path):
+            name = str(device["name"])
+            found[f"{path.stem}/{name}" if name in found else name] = device
     return found
+
+
+@cache
+def _devices(path: Path) -> list[dict[str, Any]]:
+    """A plant file's devices, for all who ask: to be copied before they are changed."""
+    raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return list(raw["devices"])
 
 
 def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None) -> list[Kind]:
     """
     The kinds whose faults are on `service`, by its protocol's name in a plant file.
 
-    Where none is written in KINDS, one is made of the first shipped device that speaks it, asked
-    by every probe. Raises LabError where no shipped device does: then the lab lacks an emulator.
+    Where none is written in KINDS, one is made of the first shipped device that speaks it, on its
+    standard port and not frail if there is such a one (frailty does not come along), asked by
+    every probe. Raises LabError where no shipped device does: then the lab lacks an emulator.
     """
     written = [kind for kind in KINDS.values() if kind.target == service]
     if written:
         return written
-    for name, device in (shipped or _shipped()).items():
-        spoken = [str(each["protocol"]) for each in device.get("services", ())]
-        if service in spoken and not device.get("frailty"):
-            made = Kind(
+    devices = _shipped() if shipped is None else shipped
+    speaking = [
+        (bool(device.get("frailty")), "port" in each, name)
+        for name, device in devices.items()
+        for each in device.get("services", ())
+        if str(each["protocol"]) == service
+    ]
+    if speaking:
+        name = min(speaking, key=lambda each: each[:2])[2]
+        declared = devices[name].get("declared") or {}
+        return [
+            Kind(
                 name=service, shipped=name, target=service, services=(service,), probes=(),
-                tier="login" if device.get("declared", {}).get("tier") == "login" else "read",
-            )  # fmt: skip
-            return [made]
+                tier="login" if declared.get("tier") == "login" else "read",
+            )
+        ]  # fmt: skip
     raise LabError(f"no shipped plant has a device that speaks {service}")
 
 

@@ -1,38 +1,39 @@
-"""Emulators, one module per kind of service; each stands on a third-party server or codec."""
+"""
+Emulators, one module per kind of service; each stands on a third-party server or codec.
+
+A module has a constant `SERVES`, its `serve` by the kinds of emulator that a plant file may name,
+and `SHAREABLE` where devices may have a server between them. Both tables are found by walking.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Any
 
-from lab.bench import Bench, Server
-from lab.devices import (
-    enip_device,
-    ios_switch,
-    linux_host,
-    modbus_device,
-    s7_controller,
-    snmp_agent,
-    telnet_console,
-    web_panel,
-)
+from lab.bench import Serve
+from lab.errors import LabError
 
-KINDS: Mapping[str, Callable[[Bench], Awaitable[Server]]] = MappingProxyType(
-    {
-        "modbus": modbus_device.serve,
-        "s7": s7_controller.serve,
-        "enip": enip_device.serve,
-        "snmp": snmp_agent.serve,
-        "http": web_panel.serve,
-        "https": web_panel.serve,
-        "ssh_linux": linux_host.serve,
-        "ssh_ios": ios_switch.serve,
-        "telnet": telnet_console.serve,
-    }
-)
+Shareable = Callable[[Mapping[str, Any]], bool]
 
-SHAREABLE: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
-    {"snmp": snmp_agent.shareable}
-)
-"""Emulators of which devices with equal settings may have one between them, if this says so."""
+
+def _walk() -> tuple[Mapping[str, Serve], Mapping[str, Shareable]]:
+    kinds: dict[str, Serve] = {}
+    shareable: dict[str, Shareable] = {}
+    for found in sorted(iter_modules(__path__), key=lambda each: each.name):
+        module = import_module(f"{__name__}.{found.name}")
+        serves: Mapping[str, Serve] = getattr(module, "SERVES", {})
+        if twice := set(serves) & set(kinds):
+            raise LabError(f"two emulators are called {', '.join(sorted(twice))}")
+        kinds.update(serves)
+        shareable.update(getattr(module, "SHAREABLE", {}))
+    return MappingProxyType(kinds), MappingProxyType(shareable)
+
+
+KINDS, SHAREABLE = _walk()
+"""
+KINDS: every emulator by its kind. SHAREABLE: emulators of which devices with equal settings may
+have one between them, if this says so.
+"""

@@ -209,3 +209,6 @@ async def serve(bench: Bench) -> Server:
         server.close()
 
     return Server(inner=(LOOPBACK, server.sockets[0].getsockname()[1]), answer=answer, stop=stop)
+
+
+SERVES = {"enip": serve}

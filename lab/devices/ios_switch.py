@@ -59,3 +59,6 @@ async def serve(bench: Bench) -> Server:
             process.stdout.write(reply(typed).replace("\n", "\r\n"))
 
     return await serve_ssh(bench, run, changes=changes)
+
+
+SERVES = {"ssh_ios": serve}

@@ -94,3 +94,6 @@ async def serve(bench: Bench) -> Server:
             process.stdout.write(output.replace("\n", "\r\n"))
 
     return await serve_ssh(bench, run)
+
+
+SERVES = {"ssh_linux": serve}

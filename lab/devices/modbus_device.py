@@ -111,3 +111,6 @@ async def serve(bench: Bench) -> Server:
     if not sockets:
         raise LabError(f"{bench.device}: the Modbus server did not start")
     return Server(inner=(LOOPBACK, sockets[0].getsockname()[1]), stop=server.shutdown)
+
+
+SERVES = {"modbus": serve}

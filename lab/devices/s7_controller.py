@@ -126,3 +126,6 @@ async def serve(bench: Bench) -> Server:
         await asyncio.to_thread(controller.stop)
 
     return Server(inner=(str(inner[0]), int(inner[1])), stop=stop)
+
+
+SERVES = {"s7": serve}

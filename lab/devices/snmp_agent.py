@@ -232,3 +232,7 @@ async def serve(bench: Bench) -> Server:
         sock.close()
 
     return Server(answer=answer, stop=stop)
+
+
+SERVES = {"snmp": serve}
+SHAREABLE = {"snmp": shareable}

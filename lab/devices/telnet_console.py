@@ -97,3 +97,6 @@ async def serve(bench: Bench) -> Server:
         server.close()
 
     return Server(inner=(LOOPBACK, server.sockets[0].getsockname()[1]), stop=stop)
+
+
+SERVES = {"telnet": serve}

@@ -31,7 +31,9 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
+from lab import frames
 from lab.errors import LabError
+from lab.frames.form import Protocol
 from lab.ledger import Ledger
 
 Transport = Literal["tcp", "udp"]
@@ -157,8 +159,9 @@ class Behaviour:
     One row of the table. `meaning` is a sentence for plant owners.
 
     `parameters` are its own, with their defaults. `variants` are the sets of parameters that a
-    proof should try, the default first. `protocols` None: any; else only these, `because` of a
-    reason. The same with `datagrams`: False says that it has no sense for a datagram service.
+    proof should try, the default first. `needs` None: any protocol; else those of whose data
+    (lab.frames.form) it is true, `because` of a reason. `datagrams` False says that it has no
+    sense for a datagram service, `streams` False the opposite.
     """
 
     name: str
@@ -167,19 +170,22 @@ class Behaviour:
     alter: Alter | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Mapping[str, Any], ...] = ({},)
-    protocols: frozenset[str] | None = None
+    needs: Callable[[Protocol], bool] | None = None
     streams: bool = True
     datagrams: bool = True
     because: str = ""
 
     def __post_init__(self) -> None:
-        limited = self.protocols is not None or not (self.streams and self.datagrams)
+        limited = self.needs is not None or not (self.streams and self.datagrams)
         if limited and not self.because:
             raise LabError(f"fault {self.name}: say why it does not apply everywhere")
 
     def applies(self, protocol: str, transport: str) -> bool:
         fits = self.streams if transport == "tcp" else self.datagrams
-        return fits and (self.protocols is None or protocol in self.protocols)
+        if self.needs is None or not fits:
+            return fits
+        known = frames.protocol(protocol)
+        return known is not None and self.needs(known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

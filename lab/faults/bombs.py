@@ -100,7 +100,7 @@ FAULTS = tuple(
         meaning=meaning,
         alter=partial(_alter, bomb=bomb),
         parameters={"mebibytes": 256},
-        protocols=frozenset({"http", "https"}),
+        needs=lambda known: known.pages,
         because="of the protocols here only HTTP carries packed or structured documents",
     )
     for bomb, meaning in KINDS

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
+from lab import frames
 from lab.faults.base import Behaviour, Fault, Line, hang
-
-HEADER = {"modbus": 7, "s7": 4, "enip": 24, "https": 5, "telnet": 3, "snmp": 2}
-"""Bytes of a reply's header: MBAP, TPKT, encapsulation, TLS record, one option, tag and length."""
 
 
 def header_length(protocol: str, data: bytes) -> int:
     """
-    Where a reply's header ends: of HTTP after the status line and the headers, of SSH after the
-    identification line; otherwise `HEADER`, and 4 where a protocol is not known here.
+    Where a reply's header ends, as its protocol says (`header`); 4 where nothing is known of it.
+
+    Where certain bytes end a header and are not there, all of the reply is one.
     """
-    end = {"http": b"\r\n\r\n", "ssh": b"\n"}.get(protocol)
-    if end is not None:
-        at = data.find(end)
-        return at + len(end) if at >= 0 else len(data)
-    return HEADER.get(protocol, 4)
+    known = frames.protocol(protocol)
+    header = 4 if known is None else known.header
+    if isinstance(header, int):
+        return header
+    at = data.find(header)
+    return at + len(header) if at >= 0 else len(data)
 
 
 class _ResetAt(Fault):

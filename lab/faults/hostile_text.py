@@ -1,8 +1,9 @@
 """
 Text that would do something where it is shown: in every string that a device says of itself.
 
-Which settings are such strings is not listed here: all are, but for those in `SYNTAX`, whose form
-a protocol or an emulator needs. A new emulator's texts are hostile without anybody's doing.
+Which settings are such strings is not listed here: all are, but for those in `SYNTAX` and in a
+protocol's own `syntax`, whose form a protocol or an emulator needs. A new emulator's texts are
+hostile without anybody's doing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from lab import frames
 from lab.faults.base import Behaviour, Settings
 
 PAYLOADS: tuple[str, ...] = (
@@ -56,14 +58,8 @@ SYNTAX = frozenset(
     }
 )  # fmt: skip
 """Settings that are no text to be shown, or that a scan's own steps depend on."""
-SYNTAX_OF: Mapping[str, frozenset[str]] = {"enip": frozenset({"serial"}), "s7": frozenset()}
-
-IN_BYTES = frozenset({"modbus", "s7", "enip", "telnet"})
-"""Emulators that write text as Latin-1: there UTF-8 is given byte by byte."""
-LONGEST: Mapping[str, int] = {
-    "modbus": 36, "s7": 32, "enip": 200, "snmp": 300, "ssh": 3000, "telnet": 3000,
-}  # fmt: skip
-"""Characters that fit: a Modbus reply is 253 bytes and an SNMP datagram should not be cut."""
+LONGEST = 6000
+"""Characters, where nothing is known of the protocol."""
 
 
 def each_text(value: Any, change: Callable[[str], str], keep: frozenset[str]) -> Any:
@@ -86,22 +82,22 @@ def _alter(protocol: str, settings: Settings, parameters: Mapping[str, Any]) -> 
     given = _in_turn(
         [str(each) for each in parameters["payloads"] or PAYLOADS], int(parameters["seed"])
     )
-    keep = SYNTAX | SYNTAX_OF.get(protocol, frozenset())
-    longest = LONGEST.get(protocol, 6000)
+    known = frames.protocol(protocol)
+    keep = SYNTAX if known is None else SYNTAX | known.syntax
 
     def hostile(text: str) -> str:
         payload = next(given)
         said = payload if parameters["whole"] or not text else f"{text} {payload}"
-        if protocol in IN_BYTES:
+        if known is not None and known.latin_1:
             said = said.encode("utf-8", "replace").decode("latin-1")
-        return said[:longest]
+        return said[: LONGEST if known is None else known.longest_text]
 
     altered: Settings = each_text(settings, hostile, keep)
-    if protocol in ("http", "https"):
+    if known is not None and known.pages:
         altered["raw"] = True
         for key in {"server", "realm"} & set(altered):
             altered[key] = _one_line(str(altered[key]))[:3000]
-    if protocol == "https":
+    if known is not None and known.certificate:
         altered["certificate_name"] = next(given)
     return altered
 

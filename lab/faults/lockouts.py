@@ -7,7 +7,6 @@ from typing import Any
 
 from lab.faults.base import Behaviour, Settings
 
-_LOGINS = frozenset({"http", "https", "ssh", "telnet"})
 _WHY = "the other protocols have no accounts: an SNMP community or a Modbus unit cannot lock"
 UNGUESSABLE = "not-a-published-default-3f9c"
 
@@ -44,7 +43,7 @@ FAULTS = (
             {"status": 403},
             {"failures": 1},
         ),
-        protocols=_LOGINS,
+        needs=lambda known: known.accounts,
         because=_WHY,
     ),
     Behaviour(
@@ -54,7 +53,7 @@ FAULTS = (
         alter=lambda protocol, settings, p: _lock(protocol, settings, p, tells=False),
         parameters={"failures": 3, "changed": True},
         variants=({}, {"failures": 5}, {"failures": 1}),
-        protocols=_LOGINS,
+        needs=lambda known: known.accounts,
         because=_WHY,
     ),
 )

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab import frames
 from lab.faults.base import Behaviour, Fault, Line, Settings
 
 
@@ -56,28 +57,18 @@ def _lure(protocol: str, settings: Settings, parameters: Mapping[str, Any]) -> S
     }
     if how == "asks_again":
         altered["users"] = {}
-    if protocol == "ssh":
-        altered["host_key"] = "rogue"
-        altered["methods"] = ["password", "keyboard-interactive", "publickey"]
-    if protocol == "https":
-        altered["tls"] = "good"
-        altered["certificate_name"] = "rogue"
-    if protocol in ("http", "https"):
-        altered["login"] = "basic"
-        altered["realm"] = str(settings.get("realm", "Administration"))
-        altered["challenges"] = ["NTLM", "Negotiate"]
-    if protocol == "telnet":
-        altered["login"] = True
+    known = frames.protocol(protocol)
+    if known is not None and known.lure is not None:
+        altered.update(known.lure(settings))
     return altered
 
 
 def _redirect(protocol: str, settings: Settings, parameters: Mapping[str, Any]) -> Settings:
-    if protocol not in ("http", "https"):
+    known = frames.protocol(protocol)
+    if known is None or not known.pages:
         return settings
     return {**settings, "redirect": str(parameters["to"])}
 
-
-_LURED = frozenset({"http", "https", "ssh", "telnet", "snmp"})
 
 FAULTS = (
     Behaviour(
@@ -88,8 +79,8 @@ FAULTS = (
         alter=_lure,
         parameters={"how": "accepts", "canaries": []},
         variants=({}, {"how": "asks_again"}),
-        protocols=_LURED,
-        because="Modbus, S7 and EtherNet/IP carry no secret that could be lured",
+        needs=lambda known: known.lure is not None,
+        because="such a protocol (Modbus, S7, EtherNet/IP) carries no secret that could be lured",
     ),
     Behaviour(
         name="redirects",
@@ -98,7 +89,7 @@ FAULTS = (
         alter=_redirect,
         parameters={"to": "http://192.0.2.1/login", "canaries": []},
         variants=({}, {"to": "http://127.0.0.1:8080/"}, {"to": "/"}),
-        protocols=frozenset({"http", "https"}),
+        needs=lambda known: known.pages,
         because="of the protocols here only HTTP sends a client elsewhere",
     ),
 )

@@ -8,80 +8,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
+from lab import frames
 from lab.faults.base import Behaviour, Fault, Line, Place, Settings
 from lab.faults.cuts import header_length
-from lab.frames import ber
-
-Lie = Literal["zero", "max", "shorter", "longer"]
-LENGTHS: Mapping[str, tuple[int, int, Literal["big", "little"]]] = {
-    "modbus": (4, 2, "big"),
-    "s7": (2, 2, "big"),
-    "enip": (2, 2, "little"),
-    "https": (3, 2, "big"),
-}
-"""Where a frame's length stands: offset, size, order. For HTTPS that of the TLS record."""
-
-
-def _told(lie: Lie, true: int, size: int) -> int:
-    most = (1 << 8 * size) - 1
-    return {"zero": 0, "max": most, "shorter": max(0, true - 1), "longer": min(most, true + 7)}[lie]
-
-
-def ber_length(message: bytes, lie: Lie) -> bytes:
-    """An SNMP message whose outer length is false; the length keeps its form, `max` takes two."""
-    if len(message) < 2:
-        return message
-    size = message[1] & 0x7F if message[1] & 0x80 else 0
-    if len(message) < 2 + size:
-        return message
-    content = message[2 + size :]
-    told = _told(lie, len(content), max(size, 1))
-    if lie == "max":
-        return message[:1] + b"\x82\xff\xff" + content
-    if size:
-        return message[:2] + told.to_bytes(size, "big") + content
-    return message[:1] + bytes([min(told, 0x7F)]) + content
-
-
-def ssh_length(data: bytes, lie: Lie) -> bytes:
-    """
-    The first binary packet in `data` with a false packet_length (RFC 4253 section 6).
-
-    The identification line may stand before it. Data without a whole length is returned as it is.
-    """
-    at = data.find(b"\n") + 1 if data.startswith(b"SSH-") else 0
-    if len(data) < at + 4:
-        return data
-    true = int.from_bytes(data[at : at + 4], "big")
-    return data[:at] + _told(lie, true, 4).to_bytes(4, "big") + data[at + 4 :]
+from lab.frames.form import Lie, told
 
 
 def with_length(protocol: str, frame: bytes, lie: Lie) -> bytes:
     """A frame whose own length field lies; a frame too short to have one is returned as it is."""
-    if protocol == "snmp":
-        return ber_length(frame, lie)
-    if protocol == "ssh":
-        return ssh_length(frame, lie)
-    offset, size, order = LENGTHS[protocol]
+    known = frames.protocol(protocol)
+    where = None if known is None else known.length_at
+    if where is None:
+        return frame
+    if not isinstance(where, tuple):
+        return where(frame, lie)
+    offset, size, order = where
     if len(frame) < offset + size:
         return frame
     true = int.from_bytes(frame[offset : offset + size], order)
-    told = _told(lie, true, size).to_bytes(size, order)
-    return frame[:offset] + told + frame[offset + size :]
+    says = told(lie, true, size).to_bytes(size, order)
+    return frame[:offset] + says + frame[offset + size :]
 
 
 class _Length(Fault):
-    """Of SSH and TLS only the first piece that carries a length in clear is changed."""
+    """Where lengths are soon encrypted only the first piece that has one in clear is changed."""
 
     def __init__(self, lie: Lie) -> None:
         self._lie = lie
         self._told: set[Line] = set()
 
     async def down(self, data: bytes, line: Line) -> None:
-        once = line.protocol in ("ssh", "https")
-        if line.protocol == "http" or (once and line in self._told):
+        known = frames.protocol(line.protocol)
+        if known is not None and known.length_once and line in self._told:
             await line.send(data)
             return
         spoiled = with_length(line.protocol, data, self._lie)
@@ -96,7 +56,10 @@ class _Length(Fault):
 
 def _content_length(lie: Lie) -> Callable[[str, Settings, Mapping[str, Any]], Settings]:
     def alter(protocol: str, settings: Settings, parameters: Mapping[str, Any]) -> Settings:
-        return {**settings, "content_length": lie} if protocol == "http" else settings
+        known = frames.protocol(protocol)
+        if known is None or not known.pages or known.length_at is not None:
+            return settings
+        return {**settings, "content_length": lie}
 
     return alter
 
@@ -106,42 +69,19 @@ def with_reference(protocol: str, frame: bytes) -> bytes:
     A reply whose reference to its question is another one: Modbus transaction id, S7 PDU
     reference, EtherNet/IP sender context, SNMP request-id (v1 and v2c; v3 msgID).
     """
-    spans = {"modbus": (0, 2), "enip": (12, 20)}
-    if protocol == "s7":
-        at = 5 + frame[4] if len(frame) > 4 else 0
-        if not at or frame[at : at + 1] != b"\x32":
-            return frame  # a COTP frame has none
-        spans["s7"] = (at + 4, at + 6)
-    if protocol == "snmp":
-        span = request_id(frame)
-        if span is None:
-            return frame
-        spans["snmp"] = span
-    start, end = spans[protocol]
+    known = frames.protocol(protocol)
+    span = None if known is None or known.reference is None else known.reference(frame)
+    if known is None or span is None:
+        return frame
+    start, end = span
     if len(frame) < end:
         return frame
     changed = bytes(byte ^ 0x55 for byte in frame[start:end])
-    if protocol == "snmp":
+    if known.reference_signed:
         changed = bytes([changed[0] & 0x7F]) + changed[1:]
         if changed == frame[start:end]:
             changed = bytes([changed[0] ^ 0x01]) + changed[1:]
     return frame[:start] + changed + frame[end:]
-
-
-def request_id(message: bytes) -> tuple[int, int] | None:
-    outer = ber(message, 0)
-    version = ber(message, outer[1]) if outer else None
-    second = ber(message, version[2]) if version else None
-    if version is None or second is None:
-        return None
-    if second[0] == 0x30:  # v3: msgID is the first of the header data
-        number = ber(message, second[1])
-    else:
-        pdu = ber(message, second[2])
-        number = ber(message, pdu[1]) if pdu else None
-    if number is None or number[0] != 0x02 or number[1] == number[2]:
-        return None
-    return number[1], number[2]
 
 
 class _WrongReference(Fault):
@@ -171,25 +111,21 @@ class _Endless(Fault):
         self._most = most
 
     async def down(self, data: bytes, line: Line) -> None:
-        if not self._start and line.protocol in ("http", "https"):
+        known = frames.protocol(line.protocol)
+        if not self._start and known is not None and known.pages:
             await line.send(data)
             return
         start = self._start or header_length(line.protocol, data)
         await line.send(data[:start])
         line.count("endless reply begun")
-        block = filler(line.protocol)
+        block = FILLER if known is None else known.filler
         while line.sent < self._most:
             await line.send(block)
             await asyncio.sleep(0)
 
 
-def filler(protocol: str) -> bytes:
-    """About 16 KiB that a reader of the protocol does not refuse at once."""
-    if protocol == "telnet":
-        return b"\xff\xfb\x01\xff\xfd\x18" * 1024 + b"a line of text\r\n" * 600
-    if protocol == "ssh":
-        return b"\0" * 16384
-    return b"A" * 16384
+FILLER = b"A" * 16384
+"""For protocols of which nothing is known."""
 
 
 class _EndlessBanner(Fault):
@@ -207,13 +143,13 @@ class _EndlessBanner(Fault):
 
 
 def _endless_page(protocol: str, settings: Settings, parameters: Mapping[str, Any]) -> Settings:
-    if protocol in ("http", "https") and not parameters["start"]:
+    known = frames.protocol(protocol)
+    if known is not None and known.pages and not parameters["start"]:
         return {**settings, "bomb": "endless"}
     return settings
 
 
-_FRAMED = frozenset({"modbus", "s7", "enip", "snmp", "ssh", "http", "https"})
-_NO_LENGTH = "a terminal stream has no length field"
+_NO_LENGTH = "a stream without frames (Telnet) has no length field"
 
 
 def _length(lie: Lie, meaning: str) -> Behaviour:
@@ -222,7 +158,7 @@ def _length(lie: Lie, meaning: str) -> Behaviour:
         meaning=meaning,
         make=lambda _, __: _Length(lie),
         alter=_content_length(lie),
-        protocols=_FRAMED,
+        needs=lambda known: known.pages or known.length_at is not None,
         because=_NO_LENGTH,
     )
 
@@ -236,8 +172,8 @@ FAULTS = (
         name="wrong_transaction",
         meaning="Every reply refers to another question than the one asked.",
         make=lambda _, __: _WrongReference(),
-        protocols=frozenset({"modbus", "s7", "enip", "snmp"}),
-        because="HTTP, SSH and Telnet tie a reply to its question by order alone",
+        needs=lambda known: known.reference is not None,
+        because="such a protocol (HTTP, SSH, Telnet) ties a reply to its question by order alone",
     ),
     Behaviour(
         name="two_replies",
@@ -260,7 +196,7 @@ FAULTS = (
         make=lambda place, p: _EndlessBanner(place, float(p["interval_s"])),
         parameters={"interval_s": 0.5},
         variants=({}, {"interval_s": 0.001}),
-        protocols=frozenset({"ssh", "telnet"}),
-        because="only SSH and Telnet servers speak first",
+        needs=lambda known: known.speaks_first,
+        because="only servers that speak first (SSH, Telnet) can go on before they greet",
     ),
 )

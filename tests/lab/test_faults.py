@@ -21,11 +21,14 @@ from lab.errors import LabError
 from lab.faults import FAULTS
 from lab.faults import given as fault_given
 from lab.faults.bombs import XML_LAUGHS, packed
-from lab.faults.busy import enip_busy, modbus_exception, s7_busy, snmp_error
 from lab.faults.hostile_text import PAYLOADS
 from lab.faults.rogue import spellings
-from lab.faults.wrong_frames import LENGTHS, request_id, with_length, with_reference
+from lab.faults.wrong_frames import with_length, with_reference
 from lab.frames import Splitter, community_of, with_community
+from lab.frames.enip import enip_busy
+from lab.frames.modbus import modbus_exception
+from lab.frames.s7 import s7_busy
+from lab.frames.snmp import request_id, snmp_error
 from tests.lab.conftest import OFFSET, address
 
 READ_IDENTITY = bytes.fromhex("000100000005ff2b0e0100")
@@ -907,7 +910,7 @@ async def test_some_pages_never_end(begin, dial, name: str, seen: bytes) -> None
 
 # --- frames, whatever comes --------------------------------------------------------------------
 
-PROTOCOLS = st.sampled_from([*LENGTHS, "snmp", "ssh"])
+PROTOCOLS = st.sampled_from(["modbus", "s7", "enip", "https", "snmp", "ssh"])
 LIES = st.sampled_from(["zero", "max", "shorter", "longer"])
 
 
