@@ -26,7 +26,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.ledger import write_json
-from lab.plant import HOME_OCTET, load
+from lab.plant import HOME_OCTET, load, shifted
 from lab.running import RunningPlant, default_offset, start
 from lab.site_file import write_site
 
@@ -265,7 +265,7 @@ def record_of(running: RunningPlant, *, pid: int) -> dict[str, Any]:
 
 def _ports(running: RunningPlant, device: str, transport: str) -> list[int]:
     return [
-        service.port + running.base_port_offset
+        shifted(service.port, running.base_port_offset)
         for service in running.plant.device(device).services
         if transport in service.transports
     ]

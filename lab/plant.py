@@ -50,6 +50,12 @@ TRANSPORTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 HIGH_PORT_OFFSET = 20_000
 """Added to every port where low ports are not free to an ordinary user."""
 
+
+def shifted(port: int, offset: int) -> int:
+    """A port with the plant's offset; one that would leave the range stays where it is."""
+    return port + offset if port + offset <= 65535 else port
+
+
 HOME_OCTET = 30
 
 PRESENCES = frozenset(

@@ -21,7 +21,7 @@ from lab.faults.base import Fault, Given
 from lab.front import Installed, TcpFront, UdpFront
 from lab.keys import Keys
 from lab.ledger import Ledger, totals, write_json
-from lab.plant import HIGH_PORT_OFFSET, Device, Plant, Service
+from lab.plant import HIGH_PORT_OFFSET, Device, Plant, Service, shifted
 
 SAVE_EVERY_S = 0.25
 """Changed ledgers are written at most this often, and once more at the end."""
@@ -59,7 +59,7 @@ class RunningPlant:
     def port(self, device: str, protocol: str) -> int:
         for service in self.plant.device(device).services:
             if service.protocol == protocol:
-                return service.port + self.base_port_offset
+                return shifted(service.port, self.base_port_offset)
         raise LabError(f"{device} does not speak {protocol}")
 
     def save(self) -> None:
@@ -225,7 +225,7 @@ async def _start_service(
     address = device.address
     if service.emulator not in devices.KINDS or address is None:
         raise LabError(f"{device.name}: there is no emulator {service.emulator!r}")
-    port = service.port + offset
+    port = shifted(service.port, offset)
     bench = Bench(
         device=device.name,
         address=address,

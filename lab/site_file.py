@@ -19,7 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lab.plant import STANDARD_PORTS, Device, Plant
+from lab.plant import STANDARD_PORTS, Device, Plant, shifted
 
 SECRET_NAME = "walkdown-reader"  # noqa: S105 - the name of a file
 MANIFEST = "manifest.sha256"
@@ -136,7 +136,8 @@ def _zone(
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
     head = {**zone, "window": "now", "profile": zone.get("profile", "default")}
     if base_port_offset:
-        head["ports"] = {name: port + base_port_offset for name, port in STANDARD_PORTS.items()}
+        standard = STANDARD_PORTS.items()
+        head["ports"] = {name: shifted(port, base_port_offset) for name, port in standard}
     text = _indent(_block([head]), 2) + "    assets:\n"
     for device in devices:
         asset = _asset(device, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -158,7 +159,9 @@ def _asset(
                 "host_key": host_keys[device.name],
             }
         elif key == "expected_services":
-            asset[key] = [{**flow, "port": flow["port"] + base_port_offset} for flow in value]
+            asset[key] = [
+                {**flow, "port": shifted(flow["port"], base_port_offset)} for flow in value
+            ]
         else:
             asset[key] = value
     if asset.get("tier") == "login" and _on_loopback(device):
@@ -167,7 +170,7 @@ def _asset(
 
 
 def _conduit(conduit: Mapping[str, Any], offset: int) -> dict[str, Any]:
-    flows = [{**flow, "port": flow["port"] + offset} for flow in conduit.get("allow", ())]
+    flows = [{**flow, "port": shifted(flow["port"], offset)} for flow in conduit.get("allow", ())]
     return {**conduit, "allow": flows}
 
 

@@ -405,7 +405,6 @@ class BacnetAccess:
     """
 
     kind: Literal["bacnet_access"] = "bacnet_access"
-    answers_without_login: bool | None = None
     instance: int | None = None
     vendor_id: int | None = None
     protocol_revision: int | None = None
