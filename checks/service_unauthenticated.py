@@ -41,7 +41,7 @@ CHECK = Check(
     judge=judge,
     remedy=(
         "Let only the stations that need it reach the service's port: an access list on the cell's "
-        "switch, or a firewall in the conduit that knows the protocol. Switch the service off where "
+        "switch, or a firewall in the conduit that knows the protocol. Switch it off where "
         "nobody uses it. Where both ends support the protocol's secure variant, plan for it."
     ),
     effort=Effort.PROJECT,
