@@ -7,10 +7,18 @@ All offences of one kind are in one capture, each to an address of its own: 10.7
 from __future__ import annotations
 
 import shutil
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ruamel.yaml import YAML
 
 from probes import sshconfig
@@ -459,3 +467,62 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
 
     told = [frame.number for frame in without_sealed(frames) if frame.complaints]
     assert told == [1, 2, 3, 6]
+
+
+def tls_1_3(folder: Path) -> tuple[list[bytes], list[bytes], Path]:
+    """What a client and a server say to each other in TLS 1.3, one GET inside, and the key log."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "panel")])
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + timedelta(3650))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = folder / "panel.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    keylog = folder / "keys.txt"
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ours.check_hostname, ours.verify_mode = False, ssl.CERT_NONE
+    ours.minimum_version = ssl.TLSVersion.TLSv1_3
+    ours.keylog_filename = str(keylog)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(pem)
+    theirs.num_tickets = 0
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client, server = ours.wrap_bio(down, up), theirs.wrap_bio(up, down, server_side=True)
+    said, answered = [], []
+
+    def turn(act: Callable[[], object], other: Callable[[], object]) -> None:
+        with suppress(ssl.SSLWantReadError):
+            act()
+        said.append(up.read())
+        up.write(said[-1])
+        with suppress(ssl.SSLWantReadError):
+            other()
+        answered.append(down.read())
+        down.write(answered[-1])
+
+    turn(client.do_handshake, server.do_handshake)
+    turn(client.do_handshake, server.do_handshake)
+    turn(lambda: client.write(GET), lambda: (server.read(), server.write(b"HTTP/1.1 200 OK")))
+    return said, answered, keylog
+
+
+def test_what_is_inside_tls_is_known_with_its_keys_and_stays_sealed_without(tmp_path: Path) -> None:
+    said, answered, keylog = tls_1_3(tmp_path)
+    wire = Wire()
+    wire.connection("10.77.1.1", 443, *said, answers=answered)
+    capture = wire.write(tmp_path / "tls.pcap")
+
+    opened = judge([capture], allowed("10.77.1.1"), keylog)
+    sealed = judge([capture], allowed("10.77.1.1"))
+
+    assert opened.services["read: HTTP GET / in TLS"] == 1
+    assert not opened.sealed
+    assert "read: HTTP GET / in TLS" not in sealed.services
+    assert sealed.sealed == {"10.77.1.1": 2}
+    assert not opened.findings[8].bad
+    assert not sealed.findings[8].bad

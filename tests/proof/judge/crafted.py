@@ -9,6 +9,7 @@ Captures made by hand, to see that the judge flags what it has to flag.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,10 +64,11 @@ class Wire:
 
     def connection(
         self, device: str, port: int, *requests: bytes, answer: bytes = b"", again: bool = False,
-        reset: bool = False, lasts: float = 0.5, pause: float = 2.0,
+        reset: bool = False, lasts: float = 0.5, pause: float = 2.0, answers: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
         """
-        A whole connection: SYN to both FINs. `again` sends each request twice, as a kernel that
+        A whole connection: SYN to both FINs. `answers` are one for each request, in place of the
+        same `answer` to all. `again` sends each request twice, as a kernel that
         has lost its acknowledgement; `reset` ends it with RST; the next begins `pause` s later.
         """
         self._port += 1
@@ -78,6 +80,7 @@ class Wire:
         ours, theirs = ours + 1, theirs + 1
         step = lasts / (len(requests) + 2)
         for number, request in enumerate(requests, start=1):
+            answer = answers[number - 1] if answers else answer
             moment = at + step * number
             for extra in (0.0, 0.01)[: 2 if again else 1]:
                 self.tcp(moment + extra, us, them, PSH | ACK, ours, theirs, request)

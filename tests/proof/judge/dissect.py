@@ -146,9 +146,9 @@ def _frame(told: Mapping[str, str]) -> Frame:
     # TLS 1.3: every encrypted record looks like application data outside ("opaque"), and has
     # its own type inside, which tshark tells only of records that it has opened.
     data = inner.count("23") if opened_data else 0
-    opened = opaque.count("23") if opaque else data
-    if opaque and not opened_data:
-        opened -= inner.count("23")
+    # A change of cipher spec passes in clear among them.
+    told_inside = sum(kind != "20" for kind in inner)
+    opened = min(opaque.count("23"), told_inside) if opaque else data
     complaints = []
     if told["_ws.malformed"]:
         complaints.append(f"malformed ({told['frame.protocols']})")
