@@ -34,7 +34,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def wanted(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Identity field → its equally good readings, of a recording whose reply carries an identity."""
+    """Identity field → equally good readings, where the recorded reply carries an identity."""
     if not record.get("identity_in_reply"):
         return {}
     names = {**EVERY, **FIELDS.get(str(record["protocol"]), {})}
