@@ -76,7 +76,7 @@ class Watch:
         self.callbacks += 1
         self.most_held_s = max(self.most_held_s, held_s)
         if held_s >= NOTED_S:
-            self.long.append({"held_s": held_s, "wall_s": wall_s, "what": repr(handle)[:300]})
+            self.long.append({"held_s": held_s, "wall_s": wall_s, "what": _named(handle)})
             self.long.sort(key=lambda one: -one["held_s"])
             del self.long[KEPT:]
 
@@ -85,6 +85,23 @@ class Watch:
             "callbacks": self.callbacks, "most_held_s": self.most_held_s, "long": self.long,
         }  # fmt: skip
         path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _named(handle: Any) -> str:
+    """What ran, and for a task where it waits now: the step that held the loop ended there."""
+    task = getattr(getattr(handle, "_callback", None), "__self__", None)
+    if not isinstance(task, asyncio.Task):
+        return repr(handle)[:300]
+    places = [f"{Path(f.f_code.co_filename).name}:{f.f_lineno}" for f in _frames(task)]
+    return f"{task.get_coro()!r}"[:120] + " at " + " < ".join(reversed(places[-6:]))
+
+
+def _frames(task: asyncio.Task[Any]) -> list[Any]:
+    found, awaited = [], task.get_coro()
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        found.append(frame)
+        awaited = getattr(awaited, "cr_await", None)
+    return found
 
 
 def main() -> None:
