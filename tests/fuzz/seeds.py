@@ -27,6 +27,7 @@ import probes.http
 import probes.modbus
 import probes.s7
 import probes.snmp
+import probes.snmptables
 import probes.ssh
 import probes.sshconfig
 import probes.telnet
@@ -303,7 +304,7 @@ def snmp(captures: Path) -> Iterator[Dialogue]:
 def _walk(file: Path) -> dict[str, Any]:
     """What the read tier would find in a recorded walk, as the library hands it over."""
     found: dict[str, Any] = {}
-    entries = (probes.snmp.IF_TABLE, probes.snmp.ENT_PHYSICAL, "1.0.8802.1.1.2.1")
+    entries = (*(t.entry for t in probes.snmptables.TABLES), probes.snmptables.LLDP_LOCAL)
     for line in file.read_text("utf-8", "replace").splitlines():
         name, _, rest = line.partition("|")
         kind, _, value = rest.partition("|")
@@ -317,18 +318,43 @@ def _walk(file: Path) -> dict[str, Any]:
             found[name] = value.encode()
         elif value.lstrip("-").isdecimal():
             found[name] = int(value)
-    found.setdefault(f"{probes.snmp.ENT_PHYSICAL}.5.1", 3)
-    found.setdefault(f"{probes.snmp.IF_TABLE}.8.1", 1)
-    remote = probes.snmp.LLDP_REMOTE
+    found.setdefault(f"{probes.snmptables.ENT_PHYSICAL}.5.1", 3)
+    found.setdefault(f"{probes.snmptables.IF_TABLE}.8.1", 1)
+    remote = probes.snmptables.LLDP_REMOTE
     found.setdefault(f"{remote}.5.0.1.1", b"\x00\x1b\x1b\x01\x02\x03")
     found.setdefault(f"{remote}.4.0.1.1", 4)
     found.setdefault(f"{remote}.9.0.1.1", b"SW-2")
-    found.setdefault(f"{probes.snmp.LLDP_REMOTE_ADDRESS}.3.0.1.1.1.4.192.0.2.7", 1)
+    found.setdefault(f"{probes.snmptables.LLDP_REMOTE_ADDRESS}.3.0.1.1.1.4.192.0.2.7", 1)
+    tables = probes.snmptables
+    for name, value in (
+        (f"{tables.LLDP_REMOTE}.12.0.1.1", b"\x28"),
+        (f"{tables.LLDP_LOCAL}.1.0", 4),
+        (f"{tables.LLDP_LOCAL}.2.0", b"\x00\x1b\x1b\x01\x02\x04"),
+        (tables.BRIDGE_ADDRESS, b"\x00\x1b\x1b\x01\x02\x05"),
+        (f"{tables.CDP_CACHE}.3.1.1", 1),
+        (f"{tables.CDP_CACHE}.4.1.1", b"\xc0\x00\x02\x07"),
+        (f"{tables.CDP_CACHE}.6.1.1", b"SW-3"),
+        (f"{tables.CDP_CACHE}.9.1.1", b"\x00\x00\x00\x29"),
+        (f"{tables.OWN_ADDRESS}.2.192.0.2.8", 1),
+        (f"{tables.OWN_ADDRESS}.3.192.0.2.8", b"\xff\xff\xff\x00"),
+        (f"{tables.ARP}.2.1.192.0.2.9", b"\x00\x1b\x1b\x01\x02\x06"),
+        (f"{tables.IP_NEIGHBOUR}.4.1.1.4.192.0.2.9", b"\x00\x1b\x1b\x01\x02\x06"),
+        (f"{tables.BASE_PORT}.2.1", 1),
+        (f"{tables.VLAN_FORWARDING}.2.7.0.27.27.1.2.6", 1),
+        (f"{tables.VLAN_CURRENT}.3.0.10", 7),
+        (f"{tables.FORWARDING}.2.0.27.27.1.2.7", 1),
+        (f"{tables.VLAN_STATIC}.1.10", b"process"),
+        (f"{tables.ENT_PHYSICAL}.5.2", 9),
+        (f"{tables.ENT_PHYSICAL}.13.2", b"SFP992-1LD"),
+    ):
+        found.setdefault(name, value)
     return found
 
 
 class _SnmpLibrary:
     """scanner.clients.snmp.reader over one damaged walk."""
+
+    cut: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> _SnmpLibrary:
         self.values: dict[str, Any] = FuzzSession.current.told("walk")
