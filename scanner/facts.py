@@ -138,6 +138,14 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAddress:
+    """The MAC address that the scanner's own system resolved for it: it is on the same link."""
+
+    kind: Literal["link_address"] = "link_address"
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkLayerName:
     """
     Under which names a device is known on its cables: the chassis id and the system name that its
@@ -570,6 +578,7 @@ Fact = Annotated[
     | SnmpAccess
     | NetworkInterface
     | Neighbour
+    | LinkAddress
     | LinkLayerName
     | LinkLayerPort
     | BridgeEntry
