@@ -156,8 +156,11 @@ class _Places:
             )
             return self._placed(node, mac, "on or behind", port, rest, ("bridge table",), reason)
         beyond = sorted(self._beyond[port] - {node.id})
+        # Ports that lead to the bridge of the chosen one lead to the device over it: no rivals.
+        rest = [one for one in rest if port[0] not in self._beyond[one]]
+        names = [self._graph.node(one).name or one for one in beyond]
         reason = (
-            f"heard only at ports that lead to other bridges; this one leads to {listed(beyond)}"
+            f"heard only at ports that lead to other bridges; this one leads to {listed(names)}"
         )
         return self._placed(node, mac, "behind", port, rest, ("bridge table",), reason)
 

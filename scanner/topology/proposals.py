@@ -39,7 +39,11 @@ def propose(graph: Graph, placements: Sequence[Placement]) -> tuple[ZoneProposal
     Only where the site file does not draw the line there already: networks outside every zone, and
     zones that hold more than one network, VLAN or level.
     """
-    vlan_of = {p.node: p.at.vlan for p in placements if p.at is not None and p.at.vlan}
+    vlans: dict[str, set[int]] = defaultdict(set)
+    for place in placements:
+        if place.at is not None and place.at.vlan:
+            vlans[place.node].add(place.at.vlan)
+    decided = {zone.id for zone in graph.zones if zone.purdue is not None}
     titles = _vlan_titles(graph)
     lengths = _lengths(graph)
     groups: dict[tuple[str, Network, int | None], list[_Member]] = defaultdict(list)
@@ -49,7 +53,7 @@ def propose(graph: Graph, placements: Sequence[Placement]) -> tuple[ZoneProposal
             if network is None:
                 continue
             zone = node.zone if node.asset else next(iter(graph.zones_of(address)), None)
-            vlan = vlan_of.get(node.id)
+            vlan = min(vlans[node.id]) if len(vlans[node.id]) == 1 else None
             member = _Member(
                 node=node.id, address=address, level=LEVELS.get(node.device_class), vlan=vlan
             )
@@ -60,6 +64,8 @@ def propose(graph: Graph, placements: Sequence[Placement]) -> tuple[ZoneProposal
     found: list[tuple[str, tuple[str, ...], float | None, list[_Member], list[str]]] = []
     for (zone, network, vlan), members in sorted(groups.items(), key=_group_order):
         split = _by_level(members)
+        if zone in decided and len(split) > 1:
+            split = [(None, members)]  # its owner has said of which level the zone is
         if zone and parts[zone] == 1 and len(split) == 1:
             continue
         for level, own in split:
@@ -73,6 +79,7 @@ def propose(graph: Graph, placements: Sequence[Placement]) -> tuple[ZoneProposal
             if not whole:
                 reasons.append("shares its network with others: addresses would have to change")
             base = titles.get(vlan or 0) or LEVEL_NAMES.get(level or 0.0) or zone or "network"
+            base = base if zone else f"outside {base}"
             found.append((base, networks, level, own, reasons))
     names: Counter[str] = Counter()
     proposals = []

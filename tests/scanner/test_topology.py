@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,10 +189,27 @@ def test_behind_a_bridge_that_nobody_read_is_said_to_be_behind_it() -> None:
 
     (plc,) = placed(found, "cell/10.0.0.30")
     assert (plc.certainty, at(plc)) == ("behind", ("cell/10.0.0.1", "p5"))
-    assert f"neighbour:{mac(9)}" in plc.reason
+    assert "SW-9" in plc.reason
     (link,) = found.links
     assert ends(link) == ("cell/10.0.0.1", "p5", f"neighbour:{mac(9)}", None)
     assert not link.both_sides
+
+
+def test_ports_that_lead_to_the_bridge_in_front_are_no_rivals_of_its_own() -> None:
+    uplink = Neighbour(
+        local_port="p5", chassis_id=mac(9), system_name="SW-9", capabilities=("bridge",)
+    )
+    found = build(
+        (
+            asset("10.0.0.1", own(1), *heard("p5", 9, 30), *heard("p1", 2), uplink),
+            asset("10.0.0.2", own(2), *heard("p1", 1, 9, 30)),
+            asset("10.0.0.30", own(30)),
+        ),
+        CELL,
+    )
+
+    (plc,) = placed(found, "cell/10.0.0.30")
+    assert (plc.certainty, at(plc), plc.others) == ("behind", ("cell/10.0.0.1", "p5"), ())
 
 
 def test_of_several_ports_the_one_with_the_fewest_is_taken_and_the_others_are_named() -> None:
@@ -570,6 +588,43 @@ def test_a_flat_network_of_two_levels_is_proposed_by_address() -> None:
 
     assert (upper.networks, lower.networks) == (("10.0.0.2",), ("10.0.0.1",))
     assert all(any("would have to change" in r for r in p.reasons) for p in (upper, lower))
+
+
+def test_a_zone_of_a_stated_level_is_its_owners_decision() -> None:
+    stated = (replace(zone("flat", "10.0.0.0/24"), purdue=1),)
+    assets = (
+        asset("10.0.0.1", zone="flat", kind=DeviceClass.PLC),
+        asset("10.0.0.2", zone="flat", kind=DeviceClass.SERVER),
+    )
+
+    assert build(assets, stated).proposals == ()
+
+
+def test_a_host_in_two_vlans_parts_no_zone() -> None:
+    switch = asset(
+        "10.0.0.1",
+        own(1),
+        VlanName(vlan=10, name="process"),
+        *heard("p1", 21, vlan=10),
+        *heard("p2", 22, vlan=10),
+        *heard("p3", 23, vlan=30),
+    )
+    host = asset(
+        "10.0.0.22",
+        NetworkInterface(index=1, name="a", mac=mac(22)),
+        NetworkInterface(index=2, name="b", mac=mac(23)),
+    )
+
+    assert build((switch, asset("10.0.0.21", own(21)), host), CELL).proposals == ()
+
+
+def test_an_outside_network_is_proposed_as_such() -> None:
+    switch = asset("10.0.0.1", own(1), AddressEntry(ip="192.168.7.9", mac=mac(7)))
+
+    (found,) = build((switch,), CELL).proposals
+
+    assert (found.id, found.networks) == ("outside-network", ("192.168.7.0/24",))
+    assert "outside every zone of the site file" in found.reasons
 
 
 # --- hostile devices ------------------------------------------------------------------------------
