@@ -26,7 +26,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.ledger import write_json
-from lab.plant import HOME_OCTET, load, shifted
+from lab.plant import load, shifted
 from lab.running import RunningPlant, default_offset, start
 from lab.site_file import write_site
 
@@ -43,7 +43,7 @@ def up(
     *,
     now: datetime,
     base_port_offset: int | None = None,
-    second_octet: int = HOME_OCTET,
+    second_octet: int | None = None,
     networks: Sequence[str] = (),
     prefix: Sequence[str] = (),
     within_s: float = START_WITHIN_S,
@@ -61,7 +61,8 @@ def up(
     if not Path("/proc/self/stat").exists():
         raise LabError("the lab runs on Linux only: it knows its own process by /proc")
     offset = default_offset() if base_port_offset is None else base_port_offset
-    load(plant_name, second_octet=second_octet)  # a wrong name is told here, not in a log
+    # a wrong name is told here, not in a log
+    second_octet = load(plant_name, second_octet=second_octet).second_octet
     directory = directory.resolve()
     record = read_record(directory)
     if record is not None:

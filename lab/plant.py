@@ -7,12 +7,12 @@ documents its own.
 
 A plant file has, at the top: `site`, `zones` and `conduits` (as in a site file), `policy`,
 `backups`, `attestations` with `documents`, `truth` (`shared`, `conduits`, `levels`,
-`requirements`) and `devices`. A device has `name`, `zone`, `address` (null: none), `note` (a
-sentence for the reader of the site file), `declared` (what the plant's own list says, in the
-words of a site file; null: not on the list), `backup` {age_days, content, manifest}, `frailty`
-{dies_of, max_requests_per_s, min_reconnect_s}, `faults` (a list: ways in which it misbehaves, see
-lab.faults; `walkdown lab` never ships a plant with them), `presence`, `services` and `truth`
-{class, identity, optional, findings}. For example
+`requirements`, `network`), `network` (see lab.cabling), `home` and `devices`. A device has `name`,
+`zone`, `address` (null: none), `note` (a sentence for the reader of the site file), `declared`
+(what the plant's own list says, in the words of a site file; null: not on the list), `backup`
+{age_days, content, manifest}, `frailty` {dies_of, max_requests_per_s, min_reconnect_s}, `faults`
+(a list: ways in which it misbehaves, see lab.faults; `walkdown lab` never ships a plant with
+them), `presence`, `services` and `truth` {class, identity, optional, findings}. For example
 
     faults:
       - {name: drip, interval_s: 4}
@@ -24,8 +24,9 @@ A plant may also be a JSON file with the same content, which is read much faster
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +34,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lab import cabling
 from lab.errors import LabError
 from lab.faults import Given, given
 from lab.frames import PROTOCOLS
@@ -57,6 +59,7 @@ def shifted(port: int, offset: int) -> int:
 
 
 HOME_OCTET = 30
+"""Of a plant that names no other as its `home`."""
 
 PRESENCES = frozenset(
     {
@@ -137,6 +140,14 @@ class Plant:
     """{zone, fr, at_least}: lower bounds that SL-A low has to reach."""
     requirements: tuple[Mapping[str, Any], ...] = field(default=())
     """{zone or conduit, ids, verdict}: requirement verdicts that the plant decides."""
+    placements: tuple[Mapping[str, Any], ...] = field(default=())
+    """{device, certainty, switch, port, mac}: where a device hangs; `mac` where it has several."""
+    links: tuple[tuple[str, ...], ...] = field(default=())
+    """Device, port, device, port of each cable that is to be found."""
+    dual_homed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Device to the zones in which it has a leg."""
+    outside: tuple[str, ...] = field(default=())
+    """Addresses in no zone that stand in devices' tables."""
 
     def device(self, name: str) -> Device:
         for device in self.devices:
@@ -150,14 +161,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PLANTS.glob("*.yaml")))
 
 
-def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
+_HOME = re.compile(r"^home: (\d{1,3})$", re.MULTILINE)
+
+
+def load(name: str | Path, *, second_octet: int | None = None) -> Plant:
     """
     A shipped plant by name, or a plant file by path (also as text that ends in .yaml or .json).
 
-    A plant lives in 127.30.0.0/16; another `second_octet` moves all its addresses, so that two
-    can stand side by side. Raises LabError.
+    A plant lives in 127.HOME.0.0/16, its `home` being 30 where the file names no other; another
+    `second_octet` moves all its addresses, so that two can stand side by side. Raises LabError.
     """
-    if not 1 <= second_octet <= 255:
+    if second_octet is not None and not 1 <= second_octet <= 255:
         raise LabError(f"127.{second_octet}.0.0/16 is not a network for a plant; use 1 to 255")
     if isinstance(name, str) and name.endswith((".yaml", ".json")):
         name = Path(name)
@@ -167,8 +181,11 @@ def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
     except OSError as error:
         known = ", ".join(names())
         raise LabError(f"there is no plant {str(name)!r}; shipped plants: {known}") from error
+    told = _HOME.search(text)
+    home = int(told[1]) if told else HOME_OCTET
+    second_octet = home if second_octet is None else second_octet
     try:
-        moved = text.replace(f"127.{HOME_OCTET}.", f"127.{second_octet}.")
+        moved = text.replace(f"127.{home}.", f"127.{second_octet}.")
         if path.suffix == ".json":
             raw = json.loads(moved)
         else:
@@ -184,7 +201,8 @@ def load(name: str | Path, *, second_octet: int = HOME_OCTET) -> Plant:
 def parse(raw: Mapping[str, Any], name: str, *, second_octet: int = HOME_OCTET) -> Plant:
     """A plant from the data of a plant file. Raises LabError, KeyError, TypeError on mistakes."""
     truth = raw.get("truth", {})
-    devices = tuple(_device(entry) for entry in raw["devices"])
+    devices = _cabled(tuple(_device(entry) for entry in raw["devices"]), raw.get("network", {}))
+    seen_network = truth.get("network", {})
     seen: set[str] = set()
     for device in devices:
         for key in (device.name, device.address):
@@ -206,6 +224,38 @@ def parse(raw: Mapping[str, Any], name: str, *, second_octet: int = HOME_OCTET) 
         conduit_findings=tuple(truth.get("conduits", ())),
         levels=tuple(truth.get("levels", ())),
         requirements=tuple(truth.get("requirements", ())),
+        placements=tuple(seen_network.get("placements", ())),
+        links=tuple(tuple(map(str, row)) for row in seen_network.get("links", ())),
+        dual_homed={
+            str(name): tuple(zones) for name, zones in seen_network.get("dual_homed", {}).items()
+        },
+        outside=tuple(map(str, seen_network.get("outside", ()))),
+    )
+
+
+def _cabled(devices: tuple[Device, ...], network: Mapping[str, Any]) -> tuple[Device, ...]:
+    """The same devices; their SNMP services tell of the plant's cables."""
+    if not network:
+        return devices
+    interfaces = {
+        device.name: list(service.settings.get("interfaces", ()))
+        for device in devices
+        for service in device.services
+        if service.protocol == "snmp"
+    }
+    own = {device.name: device.address for device in devices if device.address is not None}
+    told = cabling.told(network, interfaces, own)
+    return tuple(
+        replace(
+            device,
+            services=tuple(
+                replace(service, settings={**service.settings, **told[device.name]})
+                if service.protocol == "snmp"
+                else service
+                for service in device.services
+            ),
+        )
+        for device in devices
     )
 
 

@@ -110,6 +110,7 @@ def score(assessment: Mapping[str, Any], plant: Plant) -> Score:
         _findings(assessment, plant, tally)
         _levels(assessment, plant, tally)
         _requirements(assessment, plant, tally)
+        _network(assessment, plant, tally)
     except (KeyError, TypeError, AttributeError) as error:
         raise LabError(
             f"this is not a Walkdown assessment ({type(error).__name__} {error}); "
@@ -273,6 +274,68 @@ def _requirements(assessment: Mapping[str, Any], plant: Plant, tally: _Tally) ->
             else:
                 sentence = f"{requirement} in {place} is {' or '.join(verdicts)}, said {got}"
                 tally.miss("requirement", str(place), sentence)
+
+
+def _network(assessment: Mapping[str, Any], plant: Plant, tally: _Tally) -> None:
+    """
+    Placements, cables, hosts in several zones and addresses in none, each complete: where the truth
+    has none of a kind, none is expected, and a plant without cables is not compared.
+    """
+    if not plant.placements and not plant.links:
+        return
+    devices = _devices_by_key(plant)
+    topology = assessment["topology"]
+    names = {node["id"]: node["name"] or node["id"] for node in topology["nodes"]}
+
+    def name(node: object) -> str:
+        return devices[str(node)].name if str(node) in devices else str(names.get(node, node))
+
+    def compare(what: str, expected: Iterable[str], said: Iterable[str]) -> None:
+        true, told = set(expected), set(said)
+        for _ in true & told:
+            tally.found("network", what)
+        for sentence in sorted(true - told):
+            tally.miss("network", what, f"{what} not found: {sentence}")
+        for sentence in sorted(told - true):
+            tally.wrong("network", what, f"{what} is false: {sentence}")
+
+    several = {p["device"] for p in plant.placements if p.get("mac")}
+    compare(
+        "placement",
+        (
+            f"{p['device']}{' ' + p['mac'] if p.get('mac') else ''} {p['certainty']} "
+            f"{p.get('switch', '')} {p.get('port', '')}".strip()
+            for p in plant.placements
+        ),
+        (
+            f"{name(p['node'])}{' ' + p['mac'] if name(p['node']) in several else ''} "
+            f"{p['certainty']} {name(p['at']['switch']) if p['at'] else ''} "
+            f"{p['at']['port'] if p['at'] else ''}".strip()
+            for p in topology["placements"]
+        ),
+    )
+    compare(
+        "cable",
+        (_ends((row[0], row[1]), (row[2], row[3])) for row in plant.links),
+        (
+            _ends((name(x["a"]), str(x["a_port"])), (name(x["b"]), str(x["b_port"])))
+            for x in topology["links"]
+        ),
+    )
+    compare(
+        "dual-homed host",
+        (f"{name}: {' '.join(sorted(zones))}" for name, zones in plant.dual_homed.items()),
+        (
+            f"{name(x['asset'])}: "
+            + " ".join(sorted({str(leg["zone"]) for leg in x["legs"] if leg["zone"]}))
+            for x in topology["dual_homed"]
+        ),
+    )
+    compare("outside", plant.outside, (x["address"] for x in topology["outside"]))
+
+
+def _ends(*ends: tuple[str, str]) -> str:
+    return " - ".join(" ".join(end) for end in sorted(ends))
 
 
 def render(result: Score) -> str:

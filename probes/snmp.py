@@ -23,9 +23,10 @@ Sample result, from the agent of a managed switch:
     DeviceIdentity(vendor="Siemens", model="SCALANCE XC206-2SFP",
                    order_number="6GK5 206-2BS00-2AC2", hardware="3", firmware="V04.02.00", …)
 
-Read (READ_PROBE): ifTable, the chassis of entPhysicalTable, and the local ports and neighbours of
-LLDP, read by pysnmp through the guarded relay with GetBulk of at most ten rows (SNMPv1: GetNext),
-one datagram in flight. Login (LOGIN_PROBE): the first question with a published default community.
+Read (READ_PROBE): the tables that probes.snmptables lists (interfaces, neighbours, addresses,
+forwarding, parts), read by pysnmp through the guarded relay with GetBulk of at most ten rows
+(SNMPv1: GetNext), one datagram in flight. Login (LOGIN_PROBE): the first question with a published
+default community.
 
 Source: RFC 1157, RFC 3416 and RFC 3418 (system group), RFC 3412 and RFC 3414 section 4
 (discovery), RFC 3411 section 5 (SnmpEngineID), RFC 2863 (IF-MIB), RFC 6933 (ENTITY-MIB),
@@ -36,13 +37,26 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
+from probes import snmptables
+from probes.snmptables import (
+    ENT_COLUMNS,
+    ENT_PHYSICAL,
+    MAX_TEXT,
+    SCALARS,
+    TABLES,
+    Value,
+    chassis_index,
+    meaningful,
+    part_indices,
+    text_of,
+)
 from scanner.clients import snmp as client
 from scanner.errors import BadReply, Silent, WireError
 from scanner.facts import (
@@ -50,8 +64,6 @@ from scanner.facts import (
     DeviceIdentity,
     Fact,
     LoginUnavailable,
-    Neighbour,
-    NetworkInterface,
     SnmpAccess,
 )
 from scanner.model import Tier, Transport
@@ -90,14 +102,10 @@ ENTERPRISES = "1.3.6.1.4.1."
 
 DATAGRAM = 65535
 ANSWER_WITHIN_S = 2.0
-MAX_TEXT = 512
 MAX_DIGITS = 10
 MAX_NUMBERS = 128
 """Of an object identifier: numbers of 32 bits, 128 of them (RFC 2578 section 7.1.3)."""
 MAX_VARBINDS = 256
-
-Value = int | bytes | str | None
-"""INTEGER and counters, OCTET STRING, OBJECT IDENTIFIER (dotted); None: no such object."""
 
 
 def _length(count: int) -> bytes:
@@ -463,23 +471,6 @@ def _rows(name: str, key: str) -> list[dict[str, Any]]:
     return rows
 
 
-def text_of(value: Value) -> str | None:
-    """Printable text of an OCTET STRING: NULs, quotes around and blanks gone, bounded; or None."""
-    if not isinstance(value, bytes):
-        return None
-    text = value[: 4 * MAX_TEXT].split(b"\0")[0].decode("utf-8", errors="replace")
-    text = " ".join(text.split())[:MAX_TEXT].strip('"\\ ')
-    return text or None
-
-
-_PLACEHOLDERS = frozenset({"unknown", "n/a", "none", "not available", "-", "x", "null"})
-
-
-def _clean(value: str | None) -> str | None:
-    text = (value or "").strip(" ,;:\t")
-    return None if not text or text.lower() in _PLACEHOLDERS else text
-
-
 def identity_from_descr(descr: str, object_id: str | None) -> DeviceIdentity | None:
     """What a sysDescr says by the first row that fits, or None when no row does."""
     for row in descr_rows():
@@ -490,7 +481,7 @@ def identity_from_descr(descr: str, object_id: str | None) -> DeviceIdentity | N
             continue
         fields = dict(row.says)
         for name, value in match.groupdict().items():
-            if cleaned := _clean(value):
+            if cleaned := meaningful(value):
                 fields[name] = cleaned
         device_class = next((c for p, c in row.classes if p.search(descr)), row.device_class)
         return DeviceIdentity(
@@ -707,200 +698,8 @@ async def run(session: Session) -> tuple[Fact, ...]:
 
 # --- read ----------------------------------------------------------------------------------------
 
-IF_TABLE = "1.3.6.1.2.1.2.2.1"
-IF_DESCR, IF_SPEED, IF_PHYS_ADDRESS, IF_ADMIN_STATUS, IF_OPER_STATUS = 2, 5, 6, 7, 8
-ENT_PHYSICAL = "1.3.6.1.2.1.47.1.1.1.1"
-ENT_DESCR, ENT_CLASS, ENT_NAME, ENT_HARDWARE, ENT_FIRMWARE = 2, 5, 7, 8, 9
-ENT_SOFTWARE, ENT_SERIAL, ENT_MANUFACTURER, ENT_MODEL = 10, 11, 12, 13
-ENT_COLUMNS = (ENT_DESCR, 7, 8, 9, 10, 11, 12, 13)
-CHASSIS, STACK = 3, 11
-LLDP_LOCAL_PORT = "1.0.8802.1.1.2.1.3.7.1"
-LLDP_LOCAL_PORT_ID, LLDP_LOCAL_PORT_DESCR = 3, 4
-LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
-LLDP_CHASSIS_SUBTYPE, LLDP_CHASSIS_ID, LLDP_PORT_SUBTYPE, LLDP_PORT_ID = 4, 5, 6, 7
-LLDP_SYS_NAME, LLDP_SYS_DESCR = 9, 10
-LLDP_REMOTE_ADDRESS = "1.0.8802.1.1.2.1.4.2.1"
-LLDP_ADDRESS_IF_SUBTYPE = 3
-MAC_SUBTYPE = 4
-"""lldpRemChassisIdSubtype macAddress; the port id's is 3 (IEEE 802.1AB-2009 section 11.2)."""
-PORT_MAC_SUBTYPE = 3
-IPV4, IPV6 = 1, 2
-MAX_ROWS = 128
-
-Row = Mapping[int, Value]
-Table = Mapping[tuple[int, ...], Row]
-"""Index (the numbers behind the column) to column number to value."""
-
-
-def decode_table(
-    entry: str, values: Mapping[str, Value]
-) -> dict[tuple[int, ...], dict[int, Value]]:
-    """Sort what was read below the table entry `entry` into rows; other names are left out."""
-    table: dict[tuple[int, ...], dict[int, Value]] = {}
-    prefix = entry + "."
-    for name, value in values.items():
-        if not name.startswith(prefix):
-            continue
-        try:
-            column, *index = (int(number) for number in name.removeprefix(prefix).split("."))
-        except ValueError:
-            continue
-        if index:
-            table.setdefault(tuple(index), {})[column] = value
-    return table
-
-
-def mac_of(value: Value) -> str | None:
-    """Six bytes as aa:bb:cc:dd:ee:ff; all zero means that there is none."""
-    if not isinstance(value, bytes) or len(value) != 6 or not any(value):
-        return None
-    return value.hex(":")
-
-
-def _number(value: Value, low: int = 0, high: int = 2**64 - 1) -> int | None:
-    return value if isinstance(value, int) and low <= value <= high else None
-
-
-def _is_up(value: Value) -> bool | None:
-    """ifAdminStatus, ifOperStatus: 1 up, 2 down; the others (testing, unknown, …) tell neither."""
-    return {1: True, 2: False}.get(value) if isinstance(value, int) else None
-
-
-def interfaces_of(values: Mapping[str, Value]) -> tuple[NetworkInterface, ...]:
-    """The rows of ifTable, by index."""
-    return tuple(
-        NetworkInterface(
-            index=index[0],
-            name=text_of(row.get(IF_DESCR)),
-            mac=mac_of(row.get(IF_PHYS_ADDRESS)),
-            speed_bps=_number(row.get(IF_SPEED)) or None,
-            admin_up=_is_up(row.get(IF_ADMIN_STATUS)),
-            oper_up=_is_up(row.get(IF_OPER_STATUS)),
-        )
-        for index, row in sorted(decode_table(IF_TABLE, values).items())[:MAX_ROWS]
-        if len(index) == 1
-    )
-
-
-def chassis_index(values: Mapping[str, Value]) -> int | None:
-    """The row of entPhysicalTable that stands for the whole: the first chassis, else a stack."""
-    classes = {
-        index[0]: row.get(ENT_CLASS)
-        for index, row in sorted(decode_table(ENT_PHYSICAL, values).items())
-        if len(index) == 1
-    }
-    for wanted in (CHASSIS, STACK):
-        for index, kind in classes.items():
-            if kind == wanted:
-                return index
-    return None
-
-
-def chassis_of(
-    index: int, values: Mapping[str, Value], firmwares: Collection[str] = ()
-) -> DeviceIdentity | None:
-    """
-    The identity in one row of entPhysicalTable, None when it names nothing.
-
-    Makers use the firmware and the software revision either way round (a boot loader in the one,
-    a build tool in the other), so of two that differ only the one that begins like a firmware
-    already known counts, and none when neither does.
-    """
-    row = decode_table(ENT_PHYSICAL, values).get((index,), {})
-
-    def said(column: int) -> str | None:
-        return _clean(text_of(row.get(column)))
-
-    identity = DeviceIdentity(
-        vendor=said(ENT_MANUFACTURER),
-        model=said(ENT_MODEL),
-        hardware=said(ENT_HARDWARE),
-        firmware=_one_firmware((said(ENT_SOFTWARE), said(ENT_FIRMWARE)), firmwares),
-        serial=said(ENT_SERIAL),
-    )
-    named = (identity.vendor, identity.model, identity.hardware, identity.firmware, identity.serial)
-    return identity if any(named) else None
-
-
-def _one_firmware(said: tuple[str | None, ...], known: Collection[str]) -> str | None:
-    def plain(version: str) -> str:
-        return version.casefold().removeprefix("v").lstrip(". ")
-
-    revisions = {revision for revision in said if revision}
-    for revision in said:
-        for firmware in known:
-            if revision and plain(revision).startswith(plain(firmware)):
-                return firmware
-    return revisions.pop() if len(revisions) == 1 else None
-
-
-def _lldp_id(value: Value, is_mac: bool) -> str | None:
-    return mac_of(value) if is_mac else text_of(value)
-
-
-def _management_address(index: tuple[int, ...]) -> str | None:
-    """Index behind time mark, local port and remote index: subtype, length, then the address."""
-    if len(index) < 5 or len(index) != 5 + index[4] or any(n > 255 for n in index[5:]):
-        return None
-    address = bytes(index[5:])
-    if (index[3], len(address)) in ((IPV4, 4), (IPV6, 16)):
-        return str(ip_address(address))
-    return None
-
-
-def neighbours_of(values: Mapping[str, Value]) -> tuple[Neighbour, ...]:
-    """The rows of lldpRemTable; index is time mark, local port number, remote index."""
-    addresses: dict[tuple[int, ...], str] = {}
-    for index in sorted(decode_table(LLDP_REMOTE_ADDRESS, values)):
-        if address := _management_address(index):
-            addresses.setdefault(index[:3], address)
-    ports = decode_table(LLDP_LOCAL_PORT, values)
-    found = []
-    for index, row in sorted(decode_table(LLDP_REMOTE, values).items())[:MAX_ROWS]:
-        if len(index) != 3:
-            continue
-        local = ports.get((index[1],), {})
-        found.append(
-            Neighbour(
-                local_port=text_of(local.get(LLDP_LOCAL_PORT_ID))
-                or text_of(local.get(LLDP_LOCAL_PORT_DESCR))
-                or str(index[1]),
-                chassis_id=_lldp_id(
-                    row.get(LLDP_CHASSIS_ID), row.get(LLDP_CHASSIS_SUBTYPE) == MAC_SUBTYPE
-                ),
-                port_id=_lldp_id(
-                    row.get(LLDP_PORT_ID), row.get(LLDP_PORT_SUBTYPE) == PORT_MAC_SUBTYPE
-                ),
-                system_name=text_of(row.get(LLDP_SYS_NAME)),
-                system_description=text_of(row.get(LLDP_SYS_DESCR)),
-                management_address=addresses.get(index),
-            )
-        )
-    return tuple(found)
-
-
-def _columns(entry: str, *columns: int) -> tuple[str, ...]:
-    return tuple(f"{entry}.{column}" for column in columns)
-
-
-TABLES = (
-    _columns(IF_TABLE, IF_DESCR, IF_SPEED, IF_PHYS_ADDRESS, IF_ADMIN_STATUS, IF_OPER_STATUS),
-    _columns(ENT_PHYSICAL, ENT_CLASS),
-    _columns(
-        LLDP_REMOTE,
-        LLDP_CHASSIS_ID,
-        LLDP_CHASSIS_SUBTYPE,
-        LLDP_PORT_SUBTYPE,
-        LLDP_PORT_ID,
-        LLDP_SYS_NAME,
-        LLDP_SYS_DESCR,
-    ),
-)
-"""What is walked, a table at a time; a table whose first column is empty is not asked further."""
-IF_EXTRAS = _columns(LLDP_LOCAL_PORT, LLDP_LOCAL_PORT_ID, LLDP_LOCAL_PORT_DESCR) + _columns(
-    LLDP_REMOTE_ADDRESS, LLDP_ADDRESS_IF_SUBTYPE
-)
-"""Walked only when there are neighbours."""
+READING = timedelta(seconds=90)
+"""A device that takes longer keeps what it has told; a session has two minutes."""
 
 
 def _version_to_read(known: tuple[Fact, ...]) -> Literal["1", "2c"] | None:
@@ -914,7 +713,7 @@ def _version_to_read(known: tuple[Fact, ...]) -> Literal["1", "2c"] | None:
 
 
 async def run_read(session: Session) -> tuple[Fact, ...]:
-    """Interfaces, chassis and neighbours. What was read stays when a later table is silent."""
+    """The tables of probes.snmptables. What was read stays when a later one is silent."""
     version = _version_to_read(session.known)
     if version is None or session.options.get("snmp_public") is False:
         return (
@@ -923,41 +722,54 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
             ),
         )
     values: dict[str, Value] = {}
+    cut: set[str] = set()
     try:
         async with session.relay() as (host, port), client.reader(host, port, version) as read:
-            await _read_tables(read, values)
+            await _read_tables(session, read, values, cut)
     except Silent:
         if not values:
             raise
-    index = chassis_index(values)
     firmwares = tuple(
         fact.firmware
         for fact in session.known
         if isinstance(fact, DeviceIdentity) and fact.firmware and fact.sub_address is None
     )
-    chassis = chassis_of(index, values, firmwares) if index is not None else None
-    return (
-        *((chassis,) if chassis else ()),
-        *interfaces_of(values),
-        *neighbours_of(values),
-    )
+    return snmptables.facts_of_tables(values, cut, firmwares)
 
 
-async def _read_tables(read: client.Reader, values: dict[str, Value]) -> None:
-    for table in TABLES:
-        for position, column in enumerate(table):
-            rows = await read.walk(column, MAX_ROWS)
-            values.update(rows)
-            if position == 0 and not rows:
-                break
-    index = chassis_index(values)
-    if index is not None:
-        values.update(
-            await read.get(tuple(f"{ENT_PHYSICAL}.{column}.{index}" for column in ENT_COLUMNS))
-        )
-    if decode_table(LLDP_REMOTE, values):
-        for column in IF_EXTRAS:
-            values.update(await read.walk(column, MAX_ROWS))
+async def _read_tables(
+    session: Session, read: client.Reader, values: dict[str, Value], cut: set[str]
+) -> None:
+    """Fills `values`, and `cut` with the columns that were not read to their end."""
+    end = session.now() + READING
+    try:
+        for group in SCALARS:
+            values.update(await read.get(group))
+        for table in TABLES:
+            if table.after and not _has_rows(table.after, values):
+                continue
+            if table.unless and _has_rows(table.unless, values):
+                continue
+            for position, name in enumerate(table.names):
+                if session.now() > end:
+                    cut.update(one.names[0] for one in TABLES[TABLES.index(table) :])
+                    return
+                rows = await read.walk(name, table.rows)
+                values.update(rows)
+                if position == 0 and not rows:
+                    break
+        chassis = chassis_index(values)
+        for index in (*(() if chassis is None else (chassis,)), *part_indices(values, chassis)):
+            if session.now() > end:
+                return
+            names = tuple(f"{ENT_PHYSICAL}.{column}.{index}" for column in ENT_COLUMNS)
+            values.update(await read.get(names))
+    finally:
+        cut |= read.cut
+
+
+def _has_rows(entry: str, values: Mapping[str, Value]) -> bool:
+    return any(name.startswith(f"{entry}.") for name in values)
 
 
 # --- login ---------------------------------------------------------------------------------------
@@ -1086,13 +898,14 @@ READ_PROBE = Probe(
     run=run_read,
     questions=(
         Question(
-            label="interface, chassis and LLDP neighbour tables, ten rows a question",
+            label="tables of interfaces, neighbours, addresses and forwarding, ten rows a question",
             sample=_BULK_SAMPLE,
             at_most=client.MAX_QUESTIONS,
             trace="the agent's packet counters; no log entry",
         ),
         Question(
-            label="the chassis' row of entPhysicalTable",
+            label="names of its LLDP and bridge; rows of entPhysicalTable: chassis and parts",
+            at_most=client.MAX_GETS,
             sample=encode_get(
                 SNMP_V2C, PUBLIC, tuple(f"{ENT_PHYSICAL}.{column}.1" for column in ENT_COLUMNS), 12
             )[0],

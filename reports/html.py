@@ -24,7 +24,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import diagram
+from reports import diagram, network
 from reports.inert import bounded
 from scanner.facts import Fact
 from scanner.model import (
@@ -38,10 +38,13 @@ from scanner.model import (
     Level,
     Observation,
     Outcome,
+    OutsideDevice,
+    Placement,
     Presence,
     RequirementResult,
     RequirementVerdict,
     Severity,
+    TopologyLink,
     Verdict,
     ZoneInfo,
     ZoneScore,
@@ -60,6 +63,9 @@ FACTS = 40
 """Decoded facts shown per question."""
 
 TOP_GAPS = 5
+
+NETWORK_ROWS = 1_000
+"""Rows of each table of the network; a forwarding table may be full of invented devices."""
 
 REASONS = 3
 """Reasons named per outcome in the summary."""
@@ -113,6 +119,7 @@ def render(assessment: Assessment) -> bytes:
             style=Markup(style),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
             diagram=diagram.draw(assessment),
+            network=network.draw(assessment.topology),
         )
     )
     return text.encode("utf-8")
@@ -248,6 +255,13 @@ class View:
     phases: tuple[tuple[str, tuple[object, ...]], ...]
     names: Mapping[str, str]
     """Asset ids to the names that people use for them."""
+    nodes: Mapping[str, str]
+    """The same for the nodes of the network, strangers included."""
+    placements: tuple[Placement, ...]
+    links: tuple[TopologyLink, ...]
+    outside: tuple[OutsideDevice, ...]
+    """As many as a table of the report holds."""
+    bridges_left_out: int
     anchors: Mapping[str, str]
     """"finding:ID", "asset:ID", "gap:ID", "zone:ID", "o…" and "x…" to the anchor of each."""
 
@@ -279,6 +293,11 @@ def _view(a: Assessment) -> View:
             asset.id: asset.name or asset.identity.name or asset.address or asset.id
             for asset in a.assets
         },
+        nodes={node.id: network.name_of(node) for node in a.topology.nodes},
+        placements=a.topology.placements[:NETWORK_ROWS],
+        links=a.topology.links[:NETWORK_ROWS],
+        outside=a.topology.outside[:NETWORK_ROWS],
+        bridges_left_out=network.arrange(a.topology).left_out,
         anchors=anchors,
     )
 

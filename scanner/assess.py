@@ -51,6 +51,7 @@ from scanner.model import (
     RunInfo,
     Safety,
     Severity,
+    Topology,
     Verdict,
     ZoneInfo,
     ZoneScore,
@@ -94,6 +95,7 @@ def assess(
     findings: Sequence[Finding],
     attestations: Sequence[AttestationInfo],
     safety: Safety,
+    topology: Topology | None = None,
 ) -> Assessment:
     """
     `checks` are those that were to run: a check without a finding on something it concerns leaves
@@ -142,6 +144,7 @@ def assess(
         roadmap=_roadmap(gaps, by_id, catalogue),
         attestations=attestations,
         safety=safety,
+        topology=topology or Topology(),
         titles={
             **catalogue.fr_titles,
             **{item.id: item.title for item in catalogue.requirements},

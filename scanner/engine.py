@@ -24,7 +24,7 @@ from typing import Protocol
 
 from scanner import fragile
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
-from scanner.facts import DeviceIdentity, Fact, ModbusAccess
+from scanner.facts import DeviceIdentity, Fact, LinkAddress, ModbusAccess
 from scanner.governor import Device, Governor
 from scanner.model import CONTROLLERS, NOBODY_THERE, Observation, Outcome, Target, Tier
 from scanner.plan import DevicePlan, Plan, PlannedQuestion
@@ -295,6 +295,9 @@ class Engine:
     ) -> None:
         now = self._governor.clock.wall()
         target = question.target
+        if outcome is Outcome.ANSWERED and (link := self._link_address(target.address)):
+            own = LinkAddress(mac=link)
+            facts = facts if own in visit.known else (*facts, own)
         observation = await self._journal.question_finished(
             Observation(
                 id="",

@@ -103,11 +103,12 @@ class SnmpAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInterface:
-    """One row of ifTable."""
+    """One row of ifTable. `name` is its ifDescr, `short_name` its ifName ("Gi1/1")."""
 
     kind: Literal["network_interface"] = "network_interface"
     index: int
     name: str | None = None
+    short_name: str | None = None
     mac: str | None = None
     speed_bps: int | None = None
     admin_up: bool | None = None
@@ -116,7 +117,13 @@ class NetworkInterface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """One LLDP neighbour as a device's remote table tells it."""
+    """
+    One neighbour as a device's LLDP remote table or CDP cache tells it: whoever announces itself
+    on the cable in `local_port`.
+
+    `capabilities` are what it says that it does, in the words of IEEE 802.1AB ("bridge", "router",
+    "station", …); None where it does not say. `platform` is CDP's field of that name.
+    """
 
     kind: Literal["neighbour"] = "neighbour"
     local_port: str | None = None
@@ -125,6 +132,98 @@ class Neighbour:
     system_name: str | None = None
     system_description: str | None = None
     management_address: str | None = None
+    protocol: Literal["lldp", "cdp"] = "lldp"
+    platform: str | None = None
+    capabilities: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAddress:
+    """The MAC address that the scanner's own system resolved for it: it is on the same link."""
+
+    kind: Literal["link_address"] = "link_address"
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLayerName:
+    """
+    Under which names a device is known on its cables: the chassis id and the system name that its
+    LLDP sends, and the address of its bridge (dot1dBaseBridgeAddress).
+    """
+
+    kind: Literal["link_layer_name"] = "link_layer_name"
+    chassis_id: str | None = None
+    system_name: str | None = None
+    bridge_address: str | None = None
+    capabilities: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLayerPort:
+    """One of a device's own ports as its LLDP names it to others."""
+
+    kind: Literal["link_layer_port"] = "link_layer_port"
+    number: int
+    port_id: str | None = None
+    description: str | None = None
+    interface: str | None = None
+    """The name of the interface that it is, as BridgeEntry names its port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeEntry:
+    """
+    One row of a bridge's forwarding table: frames to `mac` leave at `port`.
+
+    `port` is the name of the port's interface (ifName, else ifDescr), or "port N" where it has
+    none. `vlan` is told only where the bridge maps its tables to VLANs.
+    """
+
+    kind: Literal["bridge_entry"] = "bridge_entry"
+    mac: str
+    port: str
+    vlan: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressEntry:
+    """One row of a device's ARP or neighbour table: who it has spoken to, and where."""
+
+    kind: Literal["address_entry"] = "address_entry"
+    ip: str
+    mac: str
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAddress:
+    """An IP address that a device says is its own."""
+
+    kind: Literal["own_address"] = "own_address"
+    ip: str
+    prefix_length: int | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VlanName:
+    kind: Literal["vlan_name"] = "vlan_name"
+    vlan: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRead:
+    """
+    How much of a table was read. `complete` False: it may hold more than our bounds let us read,
+    so that what is not among the facts may be in the table all the same.
+    """
+
+    kind: Literal["table_read"] = "table_read"
+    table: Literal["bridge", "addresses", "own_addresses", "neighbours"]
+    rows: int
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -478,6 +577,14 @@ Fact = Annotated[
     | SnmpAccess
     | NetworkInterface
     | Neighbour
+    | LinkAddress
+    | LinkLayerName
+    | LinkLayerPort
+    | BridgeEntry
+    | AddressEntry
+    | OwnAddress
+    | VlanName
+    | TableRead
     | HttpFace
     | TlsFace
     | SshFace

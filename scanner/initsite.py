@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic_core import PydanticCustomError
 
 from scanner.errors import SiteErrors, UsageError
+from scanner.model import Topology, TopologyNode, ZoneInfo
 from scanner.profiles import DEFAULT
 from scanner.site import resolve
 from scanner.sitefile import (
@@ -56,13 +57,13 @@ zones:
 
 _ZONE = """\
   - id: {id}                       # short name of the zone, used everywhere
-    name: {id}                     # its full name
+    name: {name}                   # its full name
     networks: [{networks}]         # its networks; [] for a zone outside your reach
     # one level for each FR: {{iac: 1, uc: 1, si: 1, dc: 1, rdf: 1, tre: 1, ra: 1}}
     sl_t: 1                        # target security level 0 to 4: decide it
     tier: identify                 # passive, identify, read or login
-    profile: default               # pacing: fragile, default, robust (lab: loopback only)
-#    purdue: 1                     # level in the Purdue model, 0 to 5
+    profile: {profile}             # pacing: fragile, default, robust (lab: loopback only)
+{purdue}                           # level in the Purdue model, 0 to 5
 #    exclude: []                   # addresses and networks to which nothing is ever sent
 #    window: night                 # the window in which this zone may be scanned
 #    probes: [modbus, s7, http]    # the only probes asked here; default: all of the tier
@@ -167,25 +168,130 @@ def render(
     rows: dict[str, list[Network]] = {name: [] for name in names}
     for index, network in enumerate(networks):
         rows[names[min(index, len(names) - 1)]].append(network)
-    blocks = [
-        _ZONE.format(id=_quoted(name), networks=", ".join(_quoted(str(each)) for each in row))
-        for name, row in rows.items()
-    ]
+    blocks = [_block(name, [str(each) for each in row]) for name, row in rows.items()]
     # the first zone has a network, as there is one; its example of an asset is enough
     blocks[0] += _ASSET.format(address=_quoted(str(_first(rows[names[0]][0]))))
-    ids = [*rows, *rows]
-    stem = _spelled(Path(file).stem)
+    return _whole(blocks, list(rows), site=title, file=file, option="--cidr")
+
+
+def render_proposed(
+    zones: Sequence[ZoneInfo],
+    topology: Topology,
+    *,
+    site: str = "My plant",
+    file: str = "site.yaml",
+) -> str:
+    """
+    The text of a site file with the zones that a run's topology proposes, each under its reasons,
+    and the zones of before that no proposal parts. Devices that were met stand as comments: whoever
+    owns the plant declares them.
+
+    Raises UsageError where nothing is proposed, or for anything that would make a file which does
+    not load.
+    """
+    if not topology.proposals:
+        raise UsageError(
+            "this run proposes no other zones than its site file has\n"
+            "  hint: walkdown topology shows what is known; tier read tells more"
+        )
+    nodes = {node.id: node for node in topology.nodes}
+    parted = {
+        nodes[name].zone for one in topology.proposals for name in one.nodes if name in nodes
+    } - {None}
+    kept = [zone for zone in zones if zone.id not in parted]
+    blocks, taken = [], {zone.id for zone in kept}
+    names = [zone.id for zone in kept]
+    for zone in kept:
+        blocks.append(
+            "  # As before.\n"
+            + _block(zone.id, zone.networks, zone.name, profile=zone.profile, purdue=zone.purdue)
+        )
+    for proposal in topology.proposals:
+        name = _free(proposal.id, taken)
+        names.append(name)
+        known = [nodes[one] for one in proposal.nodes if one in nodes]
+        blocks.append(
+            f"  # Proposed: {_comment('; '.join(proposal.reasons))}.\n"
+            + _block(name, proposal.networks, proposal.name, purdue=proposal.purdue)
+            + "".join(_met(node, address) for node in known for address in node.addresses)
+        )
+    parted_now = [zone for zone in zones if zone.id in parted]
+    before = "".join(
+        f"  # Zone {_comment(zone.id)} ({_comment(', '.join(zone.networks))}) is parted below; its "
+        "other addresses are in no zone now.\n"
+        for zone in parted_now
+    )
+    blocks[0] = before + blocks[0]
+    return _whole(
+        blocks,
+        names,
+        site=_checked(parse_text, site, "--site"),
+        file=file,
+        option="--from",
+        note="# The zones are proposals, made from what devices told: decide on each of them.\n\n",
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    taken.add(free)
+    return free
+
+
+def _met(node: TopologyNode, address: str) -> str:
+    who = ", ".join(filter(None, (node.name, str(node.device_class), ", ".join(node.macs[:2]))))
+    return f"#      - address: {_quoted(address)}  # {_comment(who)}\n"
+
+
+def _comment(text: str) -> str:
+    """On one line, bounded, and all to be seen."""
+    return _spelled(text[:300])
+
+
+def _block(
+    name: str,
+    networks: Sequence[str],
+    title: str | None = None,
+    *,
+    profile: str = "default",
+    purdue: float | None = None,
+) -> str:
+    level = "#    purdue: 1" if purdue is None else f"    purdue: {purdue:g}"
+    return _ZONE.format(
+        id=_quoted(name),
+        name=_quoted(title or name),
+        networks=", ".join(_quoted(each) for each in networks),
+        profile=profile,
+        purdue=level,
+    )
+
+
+def _whole(
+    blocks: Sequence[str],
+    names: Sequence[str],
+    *,
+    site: str,
+    file: str,
+    option: str,
+    note: str = "",
+) -> str:
+    ids = [*names, *names]
     text = _aligned(
-        _HEAD.format(site=_quoted(title), file=_spelled(file))
+        note
+        + _HEAD.format(site=_quoted(site), file=_spelled(file))
         + "\n".join(blocks)
-        + _TAIL.format(first=_quoted(ids[0]), second=_quoted(ids[1]), stem=stem)
+        + _TAIL.format(
+            first=_quoted(ids[0]), second=_quoted(ids[1]), stem=_spelled(Path(file).stem)
+        )
     )
     try:
         resolve(parse(text, Path(file)))
     except SiteErrors as errors:
         # only the networks are the user's own, and only their overlap was not checked before
         raise UsageError(
-            f"--cidr: {errors.errors[0].message}\n  hint: an address belongs to one zone only"
+            f"{option}: {errors.errors[0].message}\n  hint: an address belongs to one zone only"
         ) from None
     return text
 

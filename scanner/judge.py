@@ -36,6 +36,7 @@ from scanner.model import (
     Place,
     Presence,
     Tier,
+    Topology,
     Verdict,
     ZoneInfo,
 )
@@ -71,6 +72,7 @@ def findings(
     *,
     stale: Sequence[Observation] = (),
     granted: Mapping[tuple[str, str], Tier] | None = None,
+    topology: Topology | None = None,
 ) -> tuple[Finding, ...]:
     """
     Judge every check on every subject, sorted by id.
@@ -104,7 +106,8 @@ def findings(
                 found += _whole(check, subject, ends, site, seen)
         elif check.reads is Inventory:
             subject = _Subject(scope="site", key=site.site)
-            found += _whole(check, subject, Inventory(assets=tuple(assets)), site, seen)
+            inventory = Inventory(assets=tuple(assets), topology=topology or Topology())
+            found += _whole(check, subject, inventory, site, seen)
         else:
             for asset in assets:
                 found += _on_asset(check, asset, site, seen)

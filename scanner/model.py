@@ -567,6 +567,138 @@ class AttestationInfo:
     """The owner's own words: what was done, or what compensates and how."""
 
 
+# --- topology ----------------------------------------------------------------------------------
+
+KnownBy = Literal["lldp", "cdp", "bridge table"]
+Certainty = Literal["on", "on or behind", "behind", "ambiguous", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyNode:
+    """
+    Something with a place in the network. `id` is an asset's id, or "neighbour:…" of a device that
+    others speak of and that no question of ours has met. `zone` is None where its addresses lie in
+    no zone, or where it has none that is known. `macs` are those that are its own for certain.
+    """
+
+    id: str
+    known: Literal["asset", "neighbour"]
+    zone: str | None
+    name: str | None
+    addresses: tuple[str, ...]
+    macs: tuple[str, ...]
+    device_class: DeviceClass
+    bridges: bool
+    """It forwards frames: it has a forwarding table, or says that it is a bridge or router."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyLink:
+    """
+    A cable between two nodes, as far as it is known. Ports are None where nobody named them.
+    `both_sides`: each end speaks of the other. `note` says what is not certain about it.
+    """
+
+    a: str
+    a_port: str | None
+    b: str
+    b_port: str | None
+    known_by: tuple[KnownBy, ...]
+    both_sides: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchPort:
+    """A port of a bridge (`switch`: id of its node), and how many addresses are heard there."""
+
+    switch: str
+    port: str
+    vlan: int | None
+    heard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """
+    Where a node hangs, for one of its MAC addresses (None: told by a neighbour table, or unknown).
+
+    `certainty`: "on" the port; "on or behind" it, where others are heard on the same port; "behind"
+    it, where the port leads to another bridge; "ambiguous": one of `others`, and nothing tells
+    which; "unknown". `at` is None for the last two. `reason` says why, in words.
+    """
+
+    node: str
+    mac: str | None
+    certainty: Certainty
+    at: SwitchPort | None
+    others: tuple[SwitchPort, ...]
+    known_by: tuple[KnownBy, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One address of a device that stands in more than one network. `zone` None: in no zone."""
+
+    address: str
+    zone: str | None
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DualHomed:
+    """
+    An asset with a leg in more than one zone, or with one outside every zone. `sure` False: what
+    was seen has another explanation too, and `note` names it.
+    """
+
+    asset: str
+    legs: tuple[Leg, ...]
+    sure: bool
+    note: str = ""
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        return tuple(sorted({leg.zone for leg in self.legs if leg.zone is not None}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideDevice:
+    """An address in somebody's tables that lies in no zone of the site."""
+
+    node: str
+    address: str
+    mac: str | None
+    name: str | None
+    seen_by: tuple[str, ...]
+    """Ids of the assets whose tables tell it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneProposal:
+    """A zone that the site file might have. Only ever a proposal: people decide on zones."""
+
+    id: str
+    name: str
+    purdue: float | None
+    networks: tuple[str, ...]
+    nodes: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    nodes: tuple[TopologyNode, ...] = ()
+    links: tuple[TopologyLink, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    dual_homed: tuple[DualHomed, ...] = ()
+    outside: tuple[OutsideDevice, ...] = ()
+    proposals: tuple[ZoneProposal, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was read only in part, contradicts itself or could not be told apart, in words."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """The one document that reports are rendered from; `walkdown schema` prints its form."""
@@ -588,5 +720,6 @@ class Assessment:
     roadmap: tuple[RoadmapItem, ...]
     attestations: tuple[AttestationInfo, ...]
     safety: Safety
+    topology: Topology = field(default_factory=Topology)
     titles: dict[str, str] = field(default_factory=dict)
     """Titles of the checks and requirements named here, so that old documents render alike."""

@@ -26,6 +26,7 @@ from scanner.model import (
     Severity,
     Target,
     Tier,
+    Topology,
     Transport,
     Verdict,
     ZoneInfo,
@@ -372,9 +373,10 @@ class SitePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All assets of the site, as a subject for checks that compare devices."""
+    """All assets of the site and how they hang together, for checks that compare devices."""
 
     assets: tuple[Asset, ...]
+    topology: Topology = field(default_factory=Topology)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ An SNMP agent: pysnmp's engine and command responders over a table of this devic
 Settings: `communities` (list), `versions` (subset of "1", "2c", "3"), `users` for v3
 ({name: {auth, priv}}), `engine_id` (hex), `system` (descr, object_id, name, location, contact),
 `interfaces`, `entity` and `neighbours` (lists), `extra` ({oid: text}), `accept_any` (every v1 and
-v2c community is right). Nothing is writable.
+v2c community is right), and what lab.cabling makes of a plant's cables: `lldp`, `cdp`, `bridge`,
+`addresses`, `arp`. Nothing is writable.
 """
 
 from __future__ import annotations
@@ -36,6 +37,20 @@ IF_ENTRY = (1, 3, 6, 1, 2, 1, 2, 2, 1)
 ENT_PHYSICAL_ENTRY = (1, 3, 6, 1, 2, 1, 47, 1, 1, 1, 1)
 LLDP_REM_ENTRY = (1, 0, 8802, 1, 1, 2, 1, 4, 1, 1)
 LLDP_LOC_PORT_ENTRY = (1, 0, 8802, 1, 1, 2, 1, 3, 7, 1)
+LLDP_LOC_SYSTEM = (1, 0, 8802, 1, 1, 2, 1, 3)
+LLDP_REM_MAN_ADDR_ENTRY = (1, 0, 8802, 1, 1, 2, 1, 4, 2, 1)
+IF_X_ENTRY = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+CDP_CACHE_ENTRY = (1, 3, 6, 1, 4, 1, 9, 9, 23, 1, 2, 1, 1)
+DOT1D_BASE = (1, 3, 6, 1, 2, 1, 17, 1)
+DOT1D_TP_FDB_ENTRY = (1, 3, 6, 1, 2, 1, 17, 4, 3, 1)
+DOT1Q = (1, 3, 6, 1, 2, 1, 17, 7, 1)
+IP_AD_ENTRY = (1, 3, 6, 1, 2, 1, 4, 20, 1)
+IP_NET_TO_MEDIA_ENTRY = (1, 3, 6, 1, 2, 1, 4, 22, 1)
+LLDP_CAPABILITIES = {"repeater": 0x40, "bridge": 0x20, "router": 0x08, "station": 0x01}
+CDP_CAPABILITIES = {"router": 0x01, "bridge": 0x08, "station": 0x10}
+LEARNED = 3
+FDB_ID_OF_VLAN = 1000
+"""Added to a VLAN's number: the id of a forwarding table is no VLAN (RFC 4363)."""
 
 
 def oid(text: str) -> Oid:
@@ -73,6 +88,8 @@ def table(settings: Mapping[str, Any]) -> dict[Oid, Any]:
             (*IF_ENTRY, 7, index): rfc1902.Integer32(1),
             (*IF_ENTRY, 8, index): up,
         }
+        if "short" in interface:
+            rows[(*IF_X_ENTRY, 1, index)] = _octets(interface["short"])
     columns = {
         "descr": 2, "vendor_type": 3, "class": 5, "name": 7, "hardware": 8, "firmware": 9,
         "software": 10, "serial": 11, "manufacturer": 12, "model": 13,
@@ -103,8 +120,108 @@ def table(settings: Mapping[str, Any]) -> dict[Oid, Any]:
             (*LLDP_LOC_PORT_ENTRY, 3, port): _octets(f"Port {port}"),
             (*LLDP_LOC_PORT_ENTRY, 4, port): _octets(f"Port {port}"),
         }
+        if neighbour.get("capabilities"):
+            flags = _flags(neighbour["capabilities"], LLDP_CAPABILITIES)
+            rows[(*LLDP_REM_ENTRY, 12, *key_of_row)] = rfc1902.OctetString(bytes((flags,)))
+        if neighbour.get("address"):
+            octets = _numbers(neighbour["address"])
+            rows[(*LLDP_REM_MAN_ADDR_ENTRY, 3, *key_of_row, 1, 4, *octets)] = rfc1902.Integer32(2)
+    rows |= _link_layer(settings, interfaces)
+    rows |= _bridge(settings.get("bridge"), interfaces)
+    rows |= _addresses(settings)
     for name, text in dict(settings.get("extra", {})).items():
         rows[oid(str(name))] = _octets(text)
+    return rows
+
+
+def _mac(text: object) -> bytes:
+    return bytes.fromhex(str(text).replace(":", ""))
+
+
+def _numbers(address: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(address).split("."))
+
+
+def _flags(words: Any, bits: Mapping[str, int]) -> int:
+    return sum(bits[str(word)] for word in words)
+
+
+def _link_layer(settings: Mapping[str, Any], interfaces: list[Any]) -> dict[Oid, Any]:
+    """The LLDP system and its ports (id subtype 5, interface name), and the CDP cache."""
+    rows: dict[Oid, Any] = {}
+    if lldp := settings.get("lldp"):
+        flags = bytes((_flags(lldp["capabilities"], LLDP_CAPABILITIES),))
+        rows |= {
+            (*LLDP_LOC_SYSTEM, 1, 0): rfc1902.Integer32(4),
+            (*LLDP_LOC_SYSTEM, 2, 0): rfc1902.OctetString(_mac(lldp["chassis_mac"])),
+            (*LLDP_LOC_SYSTEM, 3, 0): _octets(lldp["name"]),
+            (*LLDP_LOC_SYSTEM, 5, 0): rfc1902.OctetString(flags),
+            (*LLDP_LOC_SYSTEM, 6, 0): rfc1902.OctetString(flags),
+        }
+        for index, interface in enumerate(interfaces, start=1):
+            name = _octets(interface.get("short", interface["name"]))
+            rows |= {
+                (*LLDP_LOC_PORT_ENTRY, 2, index): rfc1902.Integer32(5),
+                (*LLDP_LOC_PORT_ENTRY, 3, index): name,
+                (*LLDP_LOC_PORT_ENTRY, 4, index): _octets(interface["name"]),
+            }
+    for index, neighbour in enumerate(settings.get("cdp", ()), start=1):
+        key = (int(neighbour["local_port"]), index)
+        flags = _flags(neighbour["capabilities"], CDP_CAPABILITIES).to_bytes(4, "big")
+        rows |= {
+            (*CDP_CACHE_ENTRY, 3, *key): rfc1902.Integer32(1),
+            (*CDP_CACHE_ENTRY, 6, *key): _octets(neighbour["system_name"]),
+            (*CDP_CACHE_ENTRY, 7, *key): _octets(neighbour["port_id"]),
+            (*CDP_CACHE_ENTRY, 8, *key): _octets(neighbour["platform"]),
+            (*CDP_CACHE_ENTRY, 9, *key): rfc1902.OctetString(flags),
+        }
+        if neighbour.get("address"):
+            octets = bytes(_numbers(neighbour["address"]))
+            rows[(*CDP_CACHE_ENTRY, 4, *key)] = rfc1902.OctetString(octets)
+    return rows
+
+
+def _bridge(bridge: Mapping[str, Any] | None, interfaces: list[Any]) -> dict[Oid, Any]:
+    """BRIDGE-MIB, or Q-BRIDGE-MIB where the bridge has named VLANs. Ports are numbered alike."""
+    if bridge is None:
+        return {}
+    rows: dict[Oid, Any] = {}
+    if bridge.get("address"):
+        rows[(*DOT1D_BASE, 1, 0)] = rfc1902.OctetString(_mac(bridge["address"]))
+    for index in range(1, len(interfaces) + 1):
+        rows[(*DOT1D_BASE, 4, 1, 1, index)] = rfc1902.Integer32(index)
+        rows[(*DOT1D_BASE, 4, 1, 2, index)] = rfc1902.Integer32(index)
+    for vlan, name in bridge.get("vlans", {}).items():
+        rows[(*DOT1Q, 4, 2, 1, 3, 0, int(vlan))] = rfc1902.Gauge32(FDB_ID_OF_VLAN + int(vlan))
+        rows[(*DOT1Q, 4, 3, 1, 1, int(vlan))] = _octets(name)
+    for entry in bridge["heard"]:
+        mac = tuple(_mac(entry["mac"]))
+        if bridge.get("vlans"):
+            key: Oid = (FDB_ID_OF_VLAN + int(entry["vlan"]), *mac)
+            rows[(*DOT1Q, 2, 2, 1, 2, *key)] = rfc1902.Integer32(int(entry["port"]))
+            rows[(*DOT1Q, 2, 2, 1, 3, *key)] = rfc1902.Integer32(LEARNED)
+        else:
+            octets = rfc1902.OctetString(bytes(mac))
+            rows[(*DOT1D_TP_FDB_ENTRY, 1, *mac)] = octets
+            rows[(*DOT1D_TP_FDB_ENTRY, 2, *mac)] = rfc1902.Integer32(int(entry["port"]))
+            rows[(*DOT1D_TP_FDB_ENTRY, 3, *mac)] = rfc1902.Integer32(LEARNED)
+    return rows
+
+
+def _addresses(settings: Mapping[str, Any]) -> dict[Oid, Any]:
+    rows: dict[Oid, Any] = {}
+    for own in settings.get("addresses", ()):
+        key = _numbers(own["ip"])
+        mask = (0xFFFFFFFF << 32 - int(own["prefix"]) & 0xFFFFFFFF).to_bytes(4, "big")
+        rows[(*IP_AD_ENTRY, 1, *key)] = rfc1902.IpAddress(str(own["ip"]))
+        rows[(*IP_AD_ENTRY, 2, *key)] = rfc1902.Integer32(int(own["port"]))
+        rows[(*IP_AD_ENTRY, 3, *key)] = rfc1902.IpAddress(".".join(map(str, mask)))
+    for entry in settings.get("arp", ()):
+        row = (int(entry["port"]), *_numbers(entry["ip"]))
+        rows[(*IP_NET_TO_MEDIA_ENTRY, 1, *row)] = rfc1902.Integer32(int(entry["port"]))
+        rows[(*IP_NET_TO_MEDIA_ENTRY, 2, *row)] = rfc1902.OctetString(_mac(entry["mac"]))
+        rows[(*IP_NET_TO_MEDIA_ENTRY, 3, *row)] = rfc1902.IpAddress(str(entry["ip"]))
+        rows[(*IP_NET_TO_MEDIA_ENTRY, 4, *row)] = rfc1902.Integer32(LEARNED)
     return rows
 
 

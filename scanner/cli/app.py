@@ -178,18 +178,36 @@ def _options(
     epilog="Example: walkdown init --cidr 10.1.0.0/24 --zone control --cidr 10.2.0.0/24 --zone hmi"
 )
 def init(
-    cidr: Annotated[list[str], typer.Option("--cidr", help="A network, as 10.1.0.0/24.")],
-    zone: Annotated[list[str], typer.Option("--zone", help="The zone it is, in the same order.")],
-    site: Annotated[str, typer.Option("--site", help="The site's name.")] = "My plant",
+    cidr: Annotated[
+        list[str] | None, typer.Option("--cidr", help="A network, as 10.1.0.0/24.")
+    ] = None,
+    zone: Annotated[
+        list[str] | None, typer.Option("--zone", help="The zone it is, in the same order.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--from", help="A run whose proposed zones are written, instead of --cidr."),
+    ] = None,
+    site: Annotated[str | None, typer.Option("--site", help="The site's name.")] = None,
     output: Annotated[Path, typer.Option("--out", help="File to write, or - .")] = Path(
         "site.yaml"
     ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Write a commented site file for your own plant."""
+    """Write a commented site file: for your own networks, or with the zones a run proposes."""
     from scanner import initsite
 
-    text = initsite.render(cidr, zone, site=site, file=str(output))
+    if run is not None and (cidr or zone):
+        raise UsageError("--from and --cidr: one of the two\n  hint: --from names the networks")
+    if run is None:
+        text = initsite.render(cidr or (), zone or (), site=site or "My plant", file=str(output))
+    else:
+        from scanner.cli import assessing
+
+        known = assessing.read_assessment(run)
+        text = initsite.render_proposed(
+            known.zones, known.topology, site=site or known.site, file=str(output)
+        )
     if str(output) == "-":
         sys.stdout.write(text)
         return
@@ -486,6 +504,30 @@ def inventory(
         out().print(f"{xlsx} written", markup=False)
     else:
         display.show_inventory(out(), assets)
+
+
+@app.command(epilog="Example: walkdown topology run1 --dot | dot -Tsvg > network.svg")
+def topology(
+    run: Annotated[Path, typer.Argument(help="A run's folder or an assessment.json.")],
+    as_dot: Annotated[bool, typer.Option("--dot", help="Print a graph for Graphviz.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print where each device hangs, which cable leads where, and who is outside every zone."""
+    from pydantic import TypeAdapter
+
+    from reports import dot
+    from scanner.cli import assessing, display
+    from scanner.model import Topology
+
+    if as_dot and as_json:
+        raise UsageError("--dot and --json: one form at a time\n  hint: one call for each")
+    found = assessing.read_assessment(run).topology
+    if as_json:
+        _write(TypeAdapter(Topology).dump_json(found, indent=2, ensure_ascii=True))
+    elif as_dot:
+        sys.stdout.write(dot.render(found))
+    else:
+        display.show_topology(out(), found)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reports import html, tables, workbook
-from scanner import __version__, assess, attest, correlate, discovery, judge, site
+from scanner import __version__, assess, attest, correlate, discovery, judge, site, topology
 from scanner.backups import folder as backup_folder
 from scanner.backups import git
 from scanner.cli import certifying
@@ -137,6 +137,7 @@ def assess_runs(
     everything = (*merged.observations, *backed_up)
     checks = discovery.checks()
     zones, conduits = which.zone_infos(), which.conduit_infos()
+    network = topology.build(assets, zones)
     findings = judge.findings(
         checks,
         assets,
@@ -146,6 +147,7 @@ def assess_runs(
         which.for_checks(now),
         stale=merged.stale,
         granted=_granted(which),
+        topology=network,
     )
     return assess.assess(
         site=which.name,
@@ -159,6 +161,7 @@ def assess_runs(
         findings=findings,
         attestations=_attestations(which, now),
         safety=_safety(runs, which),
+        topology=network,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from reports import network
 from reports.inert import visible
 from scanner.diff import Diff
 from scanner.engine import Engine
@@ -25,8 +26,11 @@ from scanner.model import (
     Certificate,
     Exchange,
     Outcome,
+    Placement,
     Presence,
     Severity,
+    SwitchPort,
+    Topology,
     Verdict,
 )
 from scanner.plan import DevicePlan, Plan
@@ -372,6 +376,97 @@ def _described(asset: Asset) -> str:
     services = [f"{s.protocol}/{s.port}" for s in asset.services if s.outcome is Outcome.ANSWERED]
     found = (", ".join(dict.fromkeys(services)), asset.presence.replace("_", " "))
     return "\n".join(" · ".join(inert(one) for one in line if one) for line in (who, found))
+
+
+# --- network -----------------------------------------------------------------------------------
+
+
+def show_topology(console: Console, found: Topology) -> None:
+    """Where each device hangs, then cables, hosts in several zones, and who is outside them."""
+    names = {node.id: network.name_of(node) for node in found.nodes}
+
+    def name(node: str) -> str:
+        return inert(names.get(node, node), 60)
+
+    if not found.nodes:
+        console.print("No device told a table from which the network could be drawn.")
+        return
+    _section(console, "Where each device hangs", [_placed(one, name) for one in found.placements])
+    _section(
+        console,
+        "Cables",
+        [
+            (
+                f"{name(one.a)} {inert(one.a_port or '?', 30)}",
+                f"{name(one.b)} {inert(one.b_port or '?', 30)} · {', '.join(one.known_by)}"
+                + ("" if one.both_sides else " · told by one end")
+                + (f" · {inert(one.note)}" if one.note else ""),
+            )
+            for one in found.links
+        ],
+    )
+    _section(
+        console,
+        "Hosts in more than one zone",
+        [
+            (
+                name(one.asset) + ("" if one.sure else " (perhaps)"),
+                ", ".join(
+                    f"{inert(leg.address)} {inert(leg.zone or 'no zone')}" for leg in one.legs
+                )
+                + (f" · {inert(one.note)}" if one.note else ""),
+            )
+            for one in found.dual_homed
+        ],
+    )
+    _section(
+        console,
+        "Outside every zone",
+        [
+            (
+                inert(one.address),
+                f"{inert(one.mac or 'MAC address unknown')} · in the tables of "
+                f"{', '.join(name(viewer) for viewer in one.seen_by)}",
+            )
+            for one in found.outside
+        ],
+    )
+    _section(
+        console,
+        "Proposed zones (walkdown init --from writes them)",
+        [
+            (
+                inert(one.name, 60),
+                f"{inert(', '.join(one.networks))} · {inert('; '.join(one.reasons))}",
+            )
+            for one in found.proposals
+        ],
+    )
+    _section(console, "Not clear", [("·", inert(note)) for note in found.notes])
+
+
+def _section(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    if not rows:
+        return
+    console.print(f"[bold]{title}[/bold]", highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for left, right in rows:
+        table.add_row(f"  {left}", right)
+    console.print(table)
+
+
+def _placed(one: Placement, name: Callable[[str], str]) -> tuple[str, str]:
+    def port(at: SwitchPort) -> str:
+        vlan = f" VLAN {at.vlan}" if at.vlan else ""
+        return f"{name(at.switch)} {inert(at.port, 40)}{vlan}"
+
+    words = [one.certainty if one.at is None else f"{one.certainty} {port(one.at)}"]
+    if one.others:
+        words.append(f"or {', '.join(port(other) for other in one.others)}")
+    words.append(inert(one.reason))
+    return name(one.node), " · ".join(words)
 
 
 # --- differences and evidence ------------------------------------------------------------------

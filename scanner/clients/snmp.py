@@ -25,8 +25,11 @@ COMMUNITY = "public"
 BULK_ROWS = 10
 """max-repetitions: small replies, as protocols.md section 25 asks of fragile agents."""
 MAX_QUESTIONS_PER_COLUMN = 16
-MAX_QUESTIONS = 64
+"""Or a question for each ten rows that are wanted, where those are more."""
+MAX_QUESTIONS = 192
 """Of all walks of one conversation, as the plan says; an agent with more to tell is cut short."""
+MAX_GETS = 16
+"""Of one conversation, likewise."""
 WAIT_S = 15.0
 """Longer than the relay needs for pacing and one lost datagram; the relay's deadline decides."""
 MAX_BYTES = 4096
@@ -44,10 +47,18 @@ Value = int | bytes | str | None
 
 
 class Reader(Protocol):
-    """Two verbs, both reading. Raises Silent and BadReply."""
+    """
+    Two verbs, both reading. Raises Silent and BadReply. `cut` are the columns whose walk a bound of
+    ours ended: there may be more of them.
+    """
+
+    cut: set[str]
 
     async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
-        """The named scalars; those that the agent does not have are left out."""
+        """
+        The named scalars; those that the agent does not have are left out (all of them, where one
+        is missing and the agent speaks SNMPv1). Nothing after MAX_GETS questions.
+        """
         ...
 
     async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
@@ -152,9 +163,14 @@ class _Reader:
         self._target = target
         self._bulk = version == "2c"
         self._asked = 0
+        self._gets = 0
+        self.cut: set[str] = set()
         self._auth = api.CommunityData(COMMUNITY, mpModel=1 if self._bulk else 0)
 
     async def get(self, names: tuple[str, ...]) -> dict[str, Value]:
+        if self._gets >= MAX_GETS:
+            return {}
+        self._gets += 1
         answer = await _in_time(
             self._api.get_cmd(
                 self._engine,
@@ -170,20 +186,25 @@ class _Reader:
     async def walk(self, column: str, max_rows: int) -> dict[str, Value]:
         found: dict[str, Value] = {}
         at = column
-        for _ in range(min(MAX_QUESTIONS_PER_COLUMN, MAX_QUESTIONS - self._asked)):
+        wanted = -(-max_rows // BULK_ROWS) if self._bulk else 0
+        at_most = max(MAX_QUESTIONS_PER_COLUMN, wanted)
+        for _ in range(min(at_most, MAX_QUESTIONS - self._asked)):
             self._asked += 1
             pairs = _pairs(await self._next(at, min(BULK_ROWS, max_rows - len(found))))
             if not pairs:
                 return found
             for name, value in pairs:
-                if not name.startswith(column + ".") or value is None or len(found) >= max_rows:
+                if not name.startswith(column + ".") or value is None:
                     return found
+                if len(found) >= max_rows:
+                    break
                 if _numbers(name) <= _numbers(at):
                     return found  # an agent that goes backwards would keep us for ever
                 found[name] = value
                 at = name
             if len(found) >= max_rows:
-                return found
+                break
+        self.cut.add(column)
         return found
 
     async def _next(self, name: str, rows: int) -> Any:

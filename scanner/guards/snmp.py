@@ -46,6 +46,7 @@ SYSTEM_GROUP = bytes.fromhex("2b0601020101")  # 1.3.6.1.2.1.1
 READ_SUBTREES = (
     bytes.fromhex("2b06010201"),  # 1.3.6.1.2.1, mib-2
     bytes.fromhex("28c462010102"),  # 1.0.8802.1.1.2, lldpMIB
+    bytes.fromhex("2b06010401090917010201"),  # 1.3.6.1.4.1.9.9.23.1.2.1, cdpCacheTable
 )
 """Encoded object identifiers (X.690 section 8.19) whose whole subtree may be read."""
 

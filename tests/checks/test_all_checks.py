@@ -36,6 +36,7 @@ FACT_TYPES: tuple[type, ...] = get_args(get_args(Fact)[0])
 NAMES = sorted(module.name for module in iter_modules(checks.__path__))
 EXPECTED = [
     "asset_identity_differs",
+    "asset_outside_zones",
     "asset_silent",
     "asset_undeclared",
     "backup_differs_from_running",
@@ -44,6 +45,7 @@ EXPECTED = [
     "backup_too_old",
     "cleartext_management",
     "default_credentials",
+    "dual_homed_host",
     "enip_unauthenticated",
     "generic_accounts",
     "http_no_login",

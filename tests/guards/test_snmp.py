@@ -119,6 +119,15 @@ def test_lldp_may_be_read_and_vendor_trees_may_not() -> None:
     assert judge(bulk(10, oid=(1, 0, 8802, 1, 1, 3)), Tier.READ) is not None
 
 
+def test_of_the_vendor_trees_the_neighbours_of_cdp_alone_may_be_read() -> None:
+    cache = (1, 3, 6, 1, 4, 1, 9, 9, 23, 1, 2, 1)
+
+    assert judge(bulk(10, oid=(*cache, 1, 6)), Tier.READ) is None
+    assert judge(bulk(10, oid=(*cache, 1, 6)), Tier.IDENTIFY) is not None
+    for outside in (cache[:-1], (*cache[:-1], 2, 1), (1, 3, 6, 1, 4, 1, 9, 9, 43, 1), cache[:8]):
+        assert judge(bulk(10, oid=outside), Tier.READ) is not None
+
+
 def test_bulk_asks_for_ten_rows_at_most() -> None:
     assert judge(bulk(10), Tier.READ) is None
     for repetitions in (0, 11, 50, 2**31 - 1):

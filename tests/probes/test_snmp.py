@@ -18,7 +18,7 @@ from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto import api
 from pysnmp.proto.rfc1905 import NoSuchObject
 
-from probes import snmp
+from probes import snmp, snmptables
 from scanner.errors import BadReply, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, SnmpAccess
 from scanner.model import DeviceClass
@@ -465,23 +465,23 @@ def test_rows_that_do_not_fit_a_table_are_left_out() -> None:
         "1.0.8802.1.1.2.1.4.2.1.3.1.2.3.1.4.10.0.0": 2,
     }
 
-    (interface,) = snmp.interfaces_of(values)
+    (interface,) = snmptables.interfaces_of(values)
 
     assert interface.name == "eth0"
     assert (interface.mac, interface.oper_up) == (None, None)
-    assert snmp.neighbours_of(values) == ()
+    assert snmptables.neighbours_of(values) == ()
 
 
 def test_of_two_revisions_the_one_that_is_known_counts() -> None:
     def row(software: str, firmware: str) -> dict[str, snmp.Value]:
-        entry = snmp.ENT_PHYSICAL
+        entry = snmptables.ENT_PHYSICAL
         return {f"{entry}.10.1": software.encode(), f"{entry}.9.1": firmware.encode()}
 
     siemens = row("6.2.0", "V04.02.00.00_06.01.56")
 
-    known = snmp.chassis_of(1, siemens, ("V04.02.00",))
-    unknown = snmp.chassis_of(1, siemens)
-    single = snmp.chassis_of(1, row("17.3.1", ""))
+    known = snmptables.chassis_of(1, siemens, ("V04.02.00",))
+    unknown = snmptables.chassis_of(1, siemens)
+    single = snmptables.chassis_of(1, row("17.3.1", ""))
 
     assert known is not None
     assert known.firmware == "V04.02.00"
@@ -541,13 +541,13 @@ def test_any_scalars_give_facts(values: dict[str, bytes]) -> None:
     )
 )
 def test_any_table_rows_give_facts(values: dict[str, snmp.Value]) -> None:
-    snmp.neighbours_of(values)
-    snmp.interfaces_of(
+    snmptables.neighbours_of(values)
+    snmptables.interfaces_of(
         {k.replace("1.0.8802.1.1.2.1.4", "1.3.6.1.2.1.2"): v for k, v in values.items()}
     )
-    index = snmp.chassis_index(values)
+    index = snmptables.chassis_index(values)
     assert index is None
-    snmp.chassis_of(1, values)
+    snmptables.chassis_of(1, values)
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))

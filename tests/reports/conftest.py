@@ -28,6 +28,7 @@ from scanner.model import (
     ConduitInfo,
     Conflict,
     DeviceClass,
+    DualHomed,
     Effort,
     EvidenceClass,
     Exchange,
@@ -35,9 +36,12 @@ from scanner.model import (
     Finding,
     Flow,
     Identity,
+    Leg,
     Observation,
     Outcome,
+    OutsideDevice,
     Place,
+    Placement,
     Presence,
     RequirementVerdict,
     RunInfo,
@@ -45,11 +49,16 @@ from scanner.model import (
     SafetyFigures,
     Service,
     Severity,
+    SwitchPort,
     Target,
     Tier,
+    Topology,
+    TopologyLink,
+    TopologyNode,
     Transport,
     Verdict,
     ZoneInfo,
+    ZoneProposal,
 )
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=timezone(timedelta(hours=1)))
@@ -410,7 +419,77 @@ def sample() -> Assessment:
             withheld={"tier passive": 1},
             certificates=(certificate("r0"), certificate("r1", state="running", broken=True)),
         ),
+        topology=network(plc.id, silent.id),
     )
+
+
+def network(plc: str, other: str) -> Topology:
+    """A little of everything that a network section may show."""
+
+    def node(node_id: str, **changes: object) -> TopologyNode:
+        values: dict[str, object] = {
+            "id": node_id,
+            "known": "asset",
+            "zone": "control",
+            "name": node_id,
+            "addresses": ("127.30.0.2",),
+            "macs": (),
+            "device_class": DeviceClass.SWITCH,
+            "bridges": True,
+        }
+        return TopologyNode(**{**values, **changes})
+
+    def port(switch: str, name: str, vlan: int | None = None) -> SwitchPort:
+        return SwitchPort(switch=switch, port=name, vlan=vlan, heard=1)
+
+    stranger = node("neighbour:core", known="neighbour", zone=None, name="core", addresses=())
+    return Topology(
+        nodes=(
+            node(plc, name="PLC-11", bridges=False, device_class=DeviceClass.PLC),
+            node(other, name=None, bridges=False),
+            node("SW-1"),
+            stranger,
+        ),
+        links=(
+            TopologyLink(
+                a="SW-1", a_port="Gi1/8", b="neighbour:core", b_port=None,
+                known_by=("lldp", "bridge table"), both_sides=False, note="directly, or not",
+            ),
+        ),
+        placements=(
+            Placement(
+                node=plc, mac="02:00:00:00:00:11", certainty="on", at=port("SW-1", "Gi1/1", 10),
+                others=(), known_by=("bridge table",), reason="no other address is heard there",
+            ),
+            Placement(
+                node=other, mac=None, certainty="ambiguous", at=None,
+                others=(port("SW-1", "Gi1/2"), port("neighbour:core", "7")), known_by=(),
+                reason="heard at 2 ports alike, and nothing tells them apart",
+            ),
+        ),
+        dual_homed=(
+            DualHomed(
+                asset=plc, sure=False, note="or it is a router that answers for others",
+                legs=(
+                    Leg(address="127.30.0.11", zone="control", how="asked there"),
+                    Leg(address="10.0.0.9", zone=None, how="its own address table"),
+                ),
+            ),
+        ),
+        outside=(
+            OutsideDevice(
+                node="neighbour:core", address="192.168.77.9", mac="02:00:00:00:00:77", name=None,
+                seen_by=("SW-1",),
+            ),
+        ),
+        proposals=(
+            ZoneProposal(
+                id="control-2", name="control 2", purdue=1.0, networks=("127.30.0.0/24",),
+                nodes=(plc,), reasons=("2 devices in 127.30.0.0/24",),
+            ),
+        ),
+        notes=("02:00:00:00:00:12 is claimed by two",),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

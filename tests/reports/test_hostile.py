@@ -23,7 +23,10 @@ from reports.inert import FORMULA_STARTS
 from scanner.model import Assessment
 from tests.reports.payloads import FIRST, PAYLOADS
 
-CHOICES = {"state", "scope", "kind", "basis", "schema", "scheme", "identification"}
+CHOICES = {
+    "state", "scope", "kind", "basis", "schema", "scheme", "identification", "known", "known_by",
+    "certainty",
+}  # fmt: skip
 """Fields whose values are a closed set in the document's schema."""
 
 OUR_KEYS = {"sl_t", "sources"}

@@ -22,14 +22,15 @@ from scanner.model import (
     Outcome,
     Presence,
     RequirementVerdict,
+    Topology,
     Verdict,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 
 SECTIONS = [
-    "summary", "diagram", "zones", "inventory", "matrix", "gaps", "roadmap", "findings", "evidence",
-    "attestations", "certificate", "safety", "reading",
+    "summary", "diagram", "network", "zones", "inventory", "matrix", "gaps", "roadmap", "findings",
+    "evidence", "attestations", "certificate", "safety", "reading",
 ]  # fmt: skip
 
 VOID = {"meta", "link", "br", "input", "line", "rect", "polyline", "polygon", "hr", "img"}
@@ -218,7 +219,7 @@ def test_an_empty_plant_still_gives_a_whole_report(plant: Assessment) -> None:
         requirements=(), levels=(), gaps=(), score=(), roadmap=(), attestations=(),
         safety=replace(plant.safety, devices=(), loosenings=(), halted=None, withheld={}),
         run=replace(plant.run, finished_at=None, observations={}, limits={}, runs=(), tiers=()),
-        titles={},
+        titles={}, topology=Topology(),
     )  # fmt: skip
     page = Tree(html.render(empty)).root
 
@@ -466,6 +467,36 @@ def test_parents_that_name_each_other_lose_nobody(plant: Assessment) -> None:
     page = Tree(html.render(replace(plant, assets=ring))).root
 
     assert len(by_id(page, "t-inventory").rows()) == 4
+
+
+def test_the_network_says_where_each_asset_hangs_and_how_sure_that_is(page: Node) -> None:
+    section = by_id(page, "network")
+    rows = [[cell.text for cell in row.cells()] for row in by_id(page, "t-placements").rows()]
+
+    assert rows[0][:4] == ["PLC-11", "02:00:00:00:00:11", "on", "SW-1, port Gi1/1 (VLAN 10)"]
+    assert rows[1][2:5] == ["ambiguous", "–", "SW-1, port Gi1/2; core, port 7"]
+    assert rows[1][6] == "heard at 2 ports alike, and nothing tells them apart"
+    assert len(section.all("svg")) == 1
+    for words in (
+        "192.168.77.9 02:00:00:00:00:77", "10.0.0.9 in no zone", "one end", "Proposed zones",
+        "2 devices in 127.30.0.0/24", "What is not clear (1)",
+    ):  # fmt: skip
+        assert words in section.text
+
+
+def test_without_a_table_the_network_section_says_so(plant: Assessment) -> None:
+    page = Tree(html.render(replace(plant, topology=Topology()))).root
+
+    assert "No device told a table" in by_id(page, "network").text
+
+
+def test_long_lists_of_the_network_are_cut_and_say_so(plant: Assessment) -> None:
+    place = plant.topology.placements[0]
+    many = replace(plant.topology, placements=(place,) * (html.NETWORK_ROWS + 5))
+    page = Tree(html.render(replace(plant, topology=many))).root
+
+    assert len(by_id(page, "t-placements").rows()) == html.NETWORK_ROWS
+    assert "5 more stand in assessment.json" in by_id(page, "network").text
 
 
 def test_the_gap_register_can_be_filtered_by_what_it_shows(page: Node, plant: Assessment) -> None:

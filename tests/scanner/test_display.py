@@ -13,20 +13,28 @@ from rich.console import Console
 
 from scanner import site
 from scanner.cli.app import _asset, out
-from scanner.cli.display import inert, show_exchanges, show_inventory, show_plan
+from scanner.cli.display import inert, show_exchanges, show_inventory, show_plan, show_topology
 from scanner.cli.scanning import make_plan
 from scanner.errors import UsageError
 from scanner.model import (
     Asset,
     Conflict,
     DeviceClass,
+    DualHomed,
     Exchange,
     Identity,
+    Leg,
     Outcome,
+    OutsideDevice,
+    Placement,
     Presence,
     Service,
+    SwitchPort,
     Target,
     Tier,
+    Topology,
+    TopologyLink,
+    TopologyNode,
     Transport,
 )
 
@@ -199,3 +207,55 @@ def test_what_nobody_made_inert_is_still_visible_only(markup: bool) -> None:
     lines = printed(lambda console: console.print(text, markup=markup, soft_wrap=True))
 
     assert lines == [r"a\x1b[31m\x9b1m\u202e\x0db\x07\u3164", "c"]
+
+
+def test_the_network_is_shown_whole_on_a_narrow_terminal_and_nothing_in_it_acts() -> None:
+    hostile = "\x1b[2J[red]x"
+    found = Topology(
+        nodes=(
+            TopologyNode(
+                id="sw", known="asset", zone="control", name=hostile, addresses=(), macs=(),
+                device_class=DeviceClass.SWITCH, bridges=True,
+            ),
+        ),
+        links=(
+            TopologyLink(
+                a="sw", a_port=hostile, b="far", b_port=None, known_by=("cdp",), both_sides=False,
+                note="directly, or not",
+            ),
+        ),
+        placements=(
+            Placement(
+                node="plc", mac=None, certainty="on or behind", known_by=("bridge table",),
+                at=SwitchPort(switch="sw", port="Gi1/1", vlan=7, heard=2), reason="so",
+                others=(SwitchPort(switch="sw", port="Gi1/2", vlan=None, heard=3),),
+            ),
+            Placement(
+                node="hmi", mac=None, certainty="unknown", known_by=(), at=None, others=(),
+                reason="its MAC address is not known",
+            ),
+        ),
+        dual_homed=(
+            DualHomed(
+                asset="hist", legs=(Leg(address="10.9.0.1", zone=None, how="own"),), sure=False,
+                note="or a router",
+            ),
+        ),
+        outside=(
+            OutsideDevice(
+                node="x", address="192.168.7.7", mac=None, name=None, seen_by=("sw",)
+            ),
+        ),
+        notes=("two claim it",),
+    )  # fmt: skip
+
+    text = " ".join(" ".join(printed(lambda console: show_topology(console, found))).split())
+
+    assert "\x1b" not in text
+    for words in (
+        "on or behind", "Gi1/1 VLAN 7", "Gi1/2", "its MAC address is not known", "told by one end",
+        "hist (perhaps)", "no zone", "192.168.7.7", "two claim it", "[red]x",
+    ):  # fmt: skip
+        assert words in text
+    (nothing,) = (line for line in printed(lambda c: show_topology(c, Topology())) if line.strip())
+    assert "No device told" in nothing

@@ -18,7 +18,7 @@ from scanner import discovery, fragile, site
 from scanner.cli.display import show_plan
 from scanner.engine import Engine
 from scanner.errors import ToolBug
-from scanner.facts import DeviceIdentity, Fact
+from scanner.facts import DeviceIdentity, Fact, LinkAddress
 from scanner.fragile import Entry, Rule
 from scanner.governor import Clock, Governor
 from scanner.model import Identity, Observation, Outcome, Tier, Transport
@@ -397,3 +397,12 @@ def test_the_plan_says_what_is_known_with_its_source(tmp_path: Path) -> None:
     said = console.export_text()
     for words in ("wago-750-web", "VDE-2020-042", "rockwell-plc-5", "left alone"):
         assert words in said
+
+
+async def test_the_link_address_of_a_device_that_answered_is_told_once(tmp_path) -> None:
+    own = LinkAddress(mac="00:90:e8:01:02:03")
+    journal, _, _ = await scan(tmp_path, probe("enip"), probe("http"), link=own.mac)
+    without, _, _ = await scan(tmp_path, probe("enip"))
+
+    assert [fact for observation in journal.kept for fact in observation.facts] == [own]
+    assert without.kept[0].facts == ()

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.errors import UsageError
-from scanner.initsite import render
+from scanner.initsite import render, render_proposed
+from scanner.model import DeviceClass, Tier, Topology, TopologyNode, ZoneInfo, ZoneProposal
 from scanner.profiles import PROFILES
 from scanner.site import Site, load, resolve
 from scanner.sitefile import BLOCKS, SiteBlock
@@ -197,3 +198,76 @@ def test_the_name_of_the_file_stays_in_its_comment(name: str) -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
     assert read(text).zones[0].id == "control"
     assert text.count("\n") == render(["10.1.0.0/24"], ["control"]).count("\n")
+
+
+# --- zones that a run proposes --------------------------------------------------------------------
+
+
+def zone(name: str, *networks: str, profile: str = "default") -> ZoneInfo:
+    return ZoneInfo(
+        id=name, name=name, purdue=2, networks=networks, sl_t={}, tier=Tier.READ, profile=profile
+    )
+
+
+def proposed(*proposals: tuple[str, tuple[str, ...], str], text: str = "PLC-1") -> Topology:
+    """Each: id, networks, and the zone of the one device behind it ("" : in none)."""
+    nodes = tuple(
+        TopologyNode(
+            id=f"n{number}", known="asset" if home else "neighbour", zone=home or None, name=text,
+            addresses=(f"10.9.0.{number}",), macs=(), device_class=DeviceClass.PLC, bridges=False,
+        )
+        for number, (_, _, home) in enumerate(proposals)
+    )  # fmt: skip
+    return Topology(
+        nodes=nodes,
+        proposals=tuple(
+            ZoneProposal(
+                id=name, name=text, purdue=1.0, networks=networks, nodes=(f"n{number}",),
+                reasons=(f"because {text}",),
+            )
+            for number, (name, networks, _) in enumerate(proposals)
+        ),
+    )  # fmt: skip
+
+
+def test_proposed_zones_take_the_place_of_the_zone_they_part_and_the_others_stay() -> None:
+    text = render_proposed(
+        (zone("all", "10.0.0.0/22"), zone("dmz", "10.5.0.0/24")),
+        proposed(
+            ("process", ("10.0.0.0/24",), "all"),
+            ("dmz", ("10.0.1.0/24",), "all"),
+            ("network", ("192.168.77.0/24",), ""),
+        ),
+        site="Works",
+    )
+
+    site = read(text)
+    assert {one.id: [str(each) for each in one.networks] for one in site.zones} == {
+        "dmz": ["10.5.0.0/24"],
+        "process": ["10.0.0.0/24"],
+        "dmz-2": ["10.0.1.0/24"],
+        "network": ["192.168.77.0/24"],
+    }
+    assert [one.purdue for one in site.zones] == [2, 1, 1, 1]
+    assert "# Proposed: because PLC-1." in text
+    assert "Zone all (10.0.0.0/22) is parted below" in text
+    assert "#      - address: 10.9.0.0" in text
+    assert all(not one.assets for one in site.zones)
+
+
+def test_a_run_without_proposals_writes_nothing() -> None:
+    with pytest.raises(UsageError, match="proposes no other zones"):
+        render_proposed((zone("all", "10.0.0.0/24"),), Topology())
+
+
+@settings(max_examples=80)
+@given(st.text(max_size=60))
+def test_whatever_a_device_is_called_the_proposed_file_loads(text: str) -> None:
+    topology = proposed(("process", ("10.0.0.0/24",), "all"), text=text or "x")
+
+    try:
+        site = read(render_proposed((zone("all", "10.0.0.0/22"),), topology))
+    except UsageError:
+        return  # a name that no site file may hold
+    assert [one.id for one in site.zones] == ["process"]
+    assert all(not one.assets for one in site.zones)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import probes.snmp
+import probes.snmptables
 import scanner.clients.snmp
 import scanner.guards.snmp
 from scanner.facts import DeviceIdentity, SnmpAccess
@@ -76,7 +77,8 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
 def _walk(file: Path) -> dict[str, Any]:
     """What the read tier would find in a recorded walk, as the library hands it over."""
     found: dict[str, Any] = {}
-    entries = (probes.snmp.IF_TABLE, probes.snmp.ENT_PHYSICAL, "1.0.8802.1.1.2.1")
+    tables = probes.snmptables
+    entries = (*(table.entry for table in tables.TABLES), tables.LLDP_LOCAL)
     for line in file.read_text("utf-8", "replace").splitlines():
         name, _, rest = line.partition("|")
         kind, _, value = rest.partition("|")
@@ -90,18 +92,41 @@ def _walk(file: Path) -> dict[str, Any]:
             found[name] = value.encode()
         elif value.lstrip("-").isdecimal():
             found[name] = int(value)
-    found.setdefault(f"{probes.snmp.ENT_PHYSICAL}.5.1", 3)
-    found.setdefault(f"{probes.snmp.IF_TABLE}.8.1", 1)
-    remote = probes.snmp.LLDP_REMOTE
-    found.setdefault(f"{remote}.5.0.1.1", b"\x00\x1b\x1b\x01\x02\x03")
-    found.setdefault(f"{remote}.4.0.1.1", 4)
-    found.setdefault(f"{remote}.9.0.1.1", b"SW-2")
-    found.setdefault(f"{probes.snmp.LLDP_REMOTE_ADDRESS}.3.0.1.1.1.4.192.0.2.7", 1)
+    for name, value in (
+        (f"{tables.ENT_PHYSICAL}.5.1", 3),
+        (f"{tables.IF_TABLE}.8.1", 1),
+        (f"{tables.LLDP_REMOTE}.5.0.1.1", b"\x00\x1b\x1b\x01\x02\x03"),
+        (f"{tables.LLDP_REMOTE}.4.0.1.1", 4),
+        (f"{tables.LLDP_REMOTE}.9.0.1.1", b"SW-2"),
+        (f"{tables.LLDP_REMOTE_ADDRESS}.3.0.1.1.1.4.192.0.2.7", 1),
+        (f"{tables.LLDP_REMOTE}.12.0.1.1", b"\x28"),
+        (f"{tables.LLDP_LOCAL}.1.0", 4),
+        (f"{tables.LLDP_LOCAL}.2.0", b"\x00\x1b\x1b\x01\x02\x04"),
+        (tables.BRIDGE_ADDRESS, b"\x00\x1b\x1b\x01\x02\x05"),
+        (f"{tables.CDP_CACHE}.3.1.1", 1),
+        (f"{tables.CDP_CACHE}.4.1.1", b"\xc0\x00\x02\x07"),
+        (f"{tables.CDP_CACHE}.6.1.1", b"SW-3"),
+        (f"{tables.CDP_CACHE}.9.1.1", b"\x00\x00\x00\x29"),
+        (f"{tables.OWN_ADDRESS}.2.192.0.2.8", 1),
+        (f"{tables.OWN_ADDRESS}.3.192.0.2.8", b"\xff\xff\xff\x00"),
+        (f"{tables.ARP}.2.1.192.0.2.9", b"\x00\x1b\x1b\x01\x02\x06"),
+        (f"{tables.IP_NEIGHBOUR}.4.1.1.4.192.0.2.9", b"\x00\x1b\x1b\x01\x02\x06"),
+        (f"{tables.BASE_PORT}.2.1", 1),
+        (f"{tables.VLAN_FORWARDING}.2.7.0.27.27.1.2.6", 1),
+        (f"{tables.VLAN_CURRENT}.3.0.10", 7),
+        (f"{tables.FORWARDING}.2.0.27.27.1.2.7", 1),
+        (f"{tables.VLAN_STATIC}.1.10", b"process"),
+        (f"{tables.ENT_PHYSICAL}.5.2", 9),
+        (f"{tables.ENT_PHYSICAL}.13.2", b"SFP992-1LD"),
+    ):
+        found.setdefault(name, value)
     return found
 
 
 class _Library:
     """scanner.clients.snmp.reader over one damaged walk."""
+
+    cut: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> _Library:
         self.values: dict[str, Any] = FuzzSession.current.told("walk")
