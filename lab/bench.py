@@ -25,7 +25,8 @@ from lab.ledger import Ledger
 
 LOOPBACK = "127.0.0.1"
 QUIET = (
-    "pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto", "bacpypes3",
+    "pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto",
+    "bacpypes3",
 )  # fmt: skip
 
 
