@@ -86,3 +86,15 @@ def test_devices_behind_a_bacnet_router_are_assets_of_their_own(
         assert one["parent"] == assets["BAS-1"]["id"]
         assert one["identity"]["vendor"] == "Lithonia Lighting, Inc."
         assert (one["identity"]["model"], one["identity"]["firmware"]) == ("SYSC MLX", "2.62")
+
+
+def test_transmitters_behind_a_hart_io_system_are_assets_of_their_own(
+    assets: dict[str, dict[str, Any]],
+) -> None:
+    behind = [assets[f"automation/127.32.0.11#I/O card 0 channel {n}"] for n in (0, 1, 3)]
+
+    said = [(one["identity"]["vendor"], one["identity"]["serial"]) for one in behind]
+    assert said == [("Rosemount", "a1b2c3"), ("Endress+Hauser", "010203"), ("VEGA", "445566")]
+    assert [one["identity"]["name"] for one in behind] == [
+        "PT-101 STEAM", "TT-102 FEED", "LT-103 DRUM",
+    ]  # fmt: skip
