@@ -84,6 +84,7 @@ class SiteAsset:
     ports: Mapping[str, tuple[int, ...]]
     consent: tuple[str, ...]
     unit_ids: tuple[int, ...]
+    dnp3_addresses: tuple[int, ...]
     snmp_public: bool | None
     expected_services: tuple[Flow, ...]
     login: LoginReference | None
@@ -139,6 +140,7 @@ class DevicePolicy:
     login: LoginReference | None
     window: str | None
     asset: SiteAsset | None
+    dnp3_addresses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +311,7 @@ class Site:
             login=asset.login,
             window=zone.window,
             asset=asset,
+            dnp3_addresses=asset.dnp3_addresses,
         )
 
     def _profile(self, asset: SiteAsset) -> Profile:
@@ -528,6 +531,7 @@ def _asset(zone: str, block: AssetBlock, folder: Path) -> SiteAsset:
         ports=dict(block.ports),
         consent=block.consent,
         unit_ids=block.unit_ids,
+        dnp3_addresses=block.dnp3_addresses,
         snmp_public=block.snmp_public,
         expected_services=_flows(block.expected_services or ()),
         login=_login(block.login, folder),

@@ -524,6 +524,7 @@ class _Lender:
         identity = _identity(known)
         options = {
             "unit_ids": policy.unit_ids,
+            "dnp3_addresses": policy.dnp3_addresses,
             "snmp_public": policy.snmp_public,
             "consent": policy.consent,
         }

@@ -122,3 +122,56 @@ async def _nameplate(dial: Dial, connect: bytes, associate: bytes) -> bytes:
 
 def _wrapped(tag: int, body: bytes) -> bytes:
     return bytes([tag, len(body)]) + body
+
+
+# --- IEC 104 -----------------------------------------------------------------------------------
+
+
+async def test_an_iec104_station_answers_as_the_recorded_one_did(
+    begin, dial: Dial, captures: Path
+) -> None:
+    recorded = exchanges(captures, "iec104__iec104_rtu_asdu37133")
+    plant = await begin({"services": [{"protocol": "iec104", "common_address": 37133}]})
+
+    replies = await said(dial, 2404, *(request for request, _ in recorded.values()))
+
+    assert replies == [reply for _, reply in recorded.values()]
+    assert plant.ledgers["D1"].writes == {"iec104 STARTDT act": 1, "iec104 type 100": 1}
+
+
+async def test_an_iec104_test_frame_is_no_write_and_needs_no_start(begin, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "iec104"}]})
+
+    replies = await said(dial, 2404, bytes.fromhex("680443000000"))
+
+    assert replies == [bytes.fromhex("680483000000")]
+    assert plant.ledgers["D1"].writes == {}
+
+
+async def test_a_second_started_iec104_connection_ends_the_first(begin, dial: Dial) -> None:
+    start = bytes.fromhex("680407000000")
+    plant = await begin({"services": [{"protocol": "iec104"}]})
+
+    def both() -> bytes:
+        with dial(1, 2404) as first:
+            first.settimeout(3)
+            first.sendall(start)
+            first.recv(64)
+            with dial(1, 2404) as second:
+                second.settimeout(3)
+                second.sendall(start)
+                second.recv(64)
+                return first.recv(64)
+
+    assert await asyncio.to_thread(both) == b""
+    assert plant.ledgers["D1"].faults
+
+
+async def test_an_iec104_command_is_confirmed_and_flagged(begin, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "iec104"}]})
+    command = bytes.fromhex("680e00000000 2d0106000100010000 81".replace(" ", ""))
+
+    _, reply = await said(dial, 2404, bytes.fromhex("680407000000"), command)
+
+    assert reply[6:9] == bytes([45, 1, 7])
+    assert plant.ledgers["D1"].writes["iec104 type 45"] == 1

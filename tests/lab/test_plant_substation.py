@@ -70,3 +70,14 @@ def test_an_ied_is_identified_and_its_nameplate_read(scanned: Path) -> None:
     assert functions["mms getNameList"] == 1
     assert functions["mms read"] <= 2
     assert functions["mms conclude"] >= 2
+
+
+def test_only_the_station_that_the_site_file_names_was_asked(scanned: Path) -> None:
+    told = ledgers(scanned)
+
+    assert set(told["RTU-1"]["functions"]) == {"iec104 TESTFR act"}
+    assert told["RTU-2"]["connections"] == 0
+    certificate = json.loads((scanned / "run" / "certificate.json").read_bytes())
+    row = next(one for one in certificate["promises"] if one["promise"] == 11)
+    assert row["verdict"] == "pass"
+    assert row["measured"].startswith("0 to IEC 104 or DNP3")
