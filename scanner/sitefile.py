@@ -426,6 +426,9 @@ class AssetBlock(Block):
     dnp3_addresses: Annotated[
         tuple[Dnp3Address, ...], Listed, Distinct, AfterValidator(_few_dnp3_addresses)
     ] = Field((), description="DNP3 link addresses asked on this device, at most three")
+    dnp3_master: Dnp3Address | None = Field(
+        None, description="DNP3 link address in whose name this device is asked"
+    )
     snmp_public: bool | None = Field(None, description="whether community public may be asked")
     expected_services: Annotated[tuple[FlowBlock, ...], Listed] | None = Field(
         None, description="services that this device is meant to offer"

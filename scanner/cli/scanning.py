@@ -525,6 +525,7 @@ class _Lender:
         options = {
             "unit_ids": policy.unit_ids,
             "dnp3_addresses": policy.dnp3_addresses,
+            "dnp3_master": policy.dnp3_master,
             "snmp_public": policy.snmp_public,
             "consent": policy.consent,
         }

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from probes import dnp3
+from tests.proof.judge.injected import dnp3 as injected_dnp3
 from tests.proof.judge.injected import mms as injected
 
 pytestmark = pytest.mark.lab
@@ -175,3 +177,43 @@ async def test_an_iec104_command_is_confirmed_and_flagged(begin, dial: Dial) -> 
 
     assert reply[6:9] == bytes([45, 1, 7])
     assert plant.ledgers["D1"].writes["iec104 type 45"] == 1
+
+
+# --- DNP3 --------------------------------------------------------------------------------------
+
+RECORDED_STATUS = bytes.fromhex("0564050b00000100baf0")
+"""LINK STATUS of an outstation at address 1, as captured in the field (docs of the probe)."""
+
+
+async def test_a_dnp3_outstation_answers_for_its_addresses_and_no_other(begin, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "dnp3", "addresses": [1, 10]}]})
+    ask = [dnp3.encode_request_link_status(destination=to, source=0) for to in (1, 2, 10)]
+
+    first, nobody, other = await said(dial, 20000, *ask)
+
+    assert first == RECORDED_STATUS
+    assert nobody == b""
+    assert other[6:8] == b"\x0a\x00"
+    assert plant.ledgers["D1"].writes == {}
+
+
+async def test_a_dnp3_outstation_may_know_its_master_only(begin, dial: Dial) -> None:
+    await begin({"services": [{"protocol": "dnp3", "addresses": [4], "master": 3}]})
+    ask = [dnp3.encode_request_link_status(destination=4, source=source) for source in (0, 3)]
+
+    stranger, own = await said(dial, 20000, *ask)
+
+    assert stranger == b""
+    assert own[3:8] == bytes.fromhex("0b03000400")
+
+
+@pytest.mark.parametrize("name", ["dnp3 cold restart", "dnp3 direct operate"])
+async def test_a_dnp3_command_is_not_carried_out_and_flagged(begin, dial: Dial, name: str) -> None:
+    plant = await begin({"services": [{"protocol": "dnp3", "addresses": [10]}]})
+
+    _, reply = await said(dial, 20000, *injected_dnp3.WRITES[name][2])
+
+    assert reply[12] == 0x81
+    assert reply[14] == 0x01
+    (flagged,) = plant.ledgers["D1"].writes
+    assert flagged.startswith("dnp3 UNCONFIRMED USER DATA")

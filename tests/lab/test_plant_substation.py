@@ -77,6 +77,9 @@ def test_only_the_station_that_the_site_file_names_was_asked(scanned: Path) -> N
 
     assert set(told["RTU-1"]["functions"]) == {"iec104 TESTFR act"}
     assert told["RTU-2"]["connections"] == 0
+    assert told["RTU-3"]["functions"]["dnp3 REQUEST LINK STATUS"] == 2
+    assert set(told["RTU-3"]["functions"]) == {"dnp3 REQUEST LINK STATUS"}
+    assert told["RTU-4"]["functions"] == {"dnp3 REQUEST LINK STATUS": 1}
     certificate = json.loads((scanned / "run" / "certificate.json").read_bytes())
     row = next(one for one in certificate["promises"] if one["promise"] == 11)
     assert row["verdict"] == "pass"
