@@ -34,7 +34,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lab import cabling
+from lab import cabling, frames
 from lab.errors import LabError
 from lab.faults import Given, given
 from lab.frames import PROTOCOLS
@@ -49,6 +49,18 @@ TRANSPORTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: known.transports for name, known in PROTOCOLS.items()}
 )
 """Both as lab.frames has them."""
+
+
+def asked_ports() -> dict[str, int]:
+    """STANDARD_PORTS without those that a scan asks only where it is told to."""
+    return {name: port for name, port in STANDARD_PORTS.items() if not is_opt_in(name)}
+
+
+def is_opt_in(protocol: str) -> bool:
+    known = frames.protocol(protocol)
+    return known is not None and known.opt_in
+
+
 HIGH_PORT_OFFSET = 20_000
 """Added to every port where low ports are not free to an ordinary user."""
 

@@ -41,7 +41,7 @@ from lab.errors import LabError
 from lab.faults import FAULTS, given
 from lab.faults.base import Behaviour
 from lab.ledger import write_json
-from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS
+from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS, is_opt_in
 
 BASE = "10.77"
 NETWORK = f"{BASE}.0.0/16"
@@ -154,7 +154,8 @@ def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None)
 
     Where none is written in KINDS, one is made of the first shipped device that speaks it, on its
     standard port and not frail if there is such a one (frailty does not come along), asked by
-    every probe. Raises LabError where no shipped device does: then the lab lacks an emulator.
+    every probe; one that is asked only where it is named, by that alone. Raises LabError where no
+    shipped device does: then the lab lacks an emulator.
     """
     written = [kind for kind in KINDS.values() if kind.target == service]
     if written:
@@ -171,7 +172,8 @@ def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None)
         declared = devices[name].get("declared") or {}
         return [
             Kind(
-                name=service, shipped=name, target=service, services=(service,), probes=(),
+                name=service, shipped=name, target=service, services=(service,),
+                probes=(service,) if is_opt_in(service) else (),
                 tier="login" if declared.get("tier") == "login" else "read",
             )
         ]  # fmt: skip

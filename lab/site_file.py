@@ -19,7 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lab.plant import STANDARD_PORTS, Device, Plant, shifted
+from lab.plant import STANDARD_PORTS, Device, Plant, is_opt_in, shifted
 
 SECRET_NAME = "walkdown-reader"  # noqa: S105 - the name of a file
 MANIFEST = "manifest.sha256"
@@ -136,8 +136,12 @@ def _zone(
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
     head = {**zone, "window": "now", "profile": zone.get("profile", "default")}
     if base_port_offset:
-        standard = STANDARD_PORTS.items()
-        head["ports"] = {name: shifted(port, base_port_offset) for name, port in standard}
+        named = set(zone.get("probes", ()))
+        head["ports"] = {
+            name: shifted(port, base_port_offset)
+            for name, port in STANDARD_PORTS.items()
+            if name in named or not is_opt_in(name)
+        }
     text = _indent(_block([head]), 2) + "    assets:\n"
     for device in devices:
         asset = _asset(device, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -162,6 +166,8 @@ def _asset(
             asset[key] = [
                 {**flow, "port": shifted(flow["port"], base_port_offset)} for flow in value
             ]
+        elif key == "ports":
+            asset[key] = {name: shifted(port, base_port_offset) for name, port in value.items()}
         else:
             asset[key] = value
     if asset.get("tier") == "login" and _on_loopback(device):

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -397,6 +397,8 @@ class _Visit:
         self.fragile = plan.fragile
         self.rule = fragile.strictest(plan.fragile)
         self._outcomes: dict[tuple[Target, str, Tier], Outcome] = {}
+        self._told: set[tuple[Target, str]] = set()
+        """Services that said more than that nothing would be said (a refusal in words)."""
 
     def note(self, observation: Observation) -> None:
         target = Target(
@@ -407,6 +409,8 @@ class _Visit:
         )
         self._outcomes[(target, observation.protocol, observation.tier)] = observation.outcome
         self.known.extend(observation.facts)
+        if any(_tells(fact) for fact in observation.facts):
+            self._told.add((target, observation.protocol))
         if observation.outcome is not Outcome.ANSWERED:
             return
         if observation.tier is not Tier.IDENTIFY:
@@ -459,7 +463,7 @@ class _Visit:
             return False
         if follows and not self._answered(target, follows):
             return False
-        if unless and self._answered(target, unless):
+        if unless and self._answered(target, unless) and (target, unless) in self._told:
             return False
         return "udp_silent" not in needs or self._udp_was_silent(question)
 
@@ -540,3 +544,9 @@ class _Visit:
             isinstance(fact, DeviceIdentity) and fact.device_class in CONTROLLERS
             for fact in self.known
         )
+
+
+def _tells(fact: Fact) -> bool:
+    """Whether anything was learned beside that somebody is there."""
+    values = (getattr(fact, one.name) for one in fields(fact) if one.name != "kind")
+    return any(value not in (None, ()) for value in values)

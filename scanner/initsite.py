@@ -90,6 +90,8 @@ _ASSET = """\
 #        ports: {{modbus: 1502}}   # ports asked instead of the probe's own
 #        consent: [cleartext]      # credentials may go over protocols that do not encrypt
 #        unit_ids: [1]             # Modbus unit ids asked, at most three
+#        dnp3_addresses: [1]       # DNP3 link addresses asked, at most three
+#        dnp3_master: 100          # DNP3 link address in whose name it is asked
 #        snmp_public: false        # never ask this device with community public
 #        expected_services:        # services that it is meant to offer
 #          - {{protocol: modbus, transport: tcp, port: 502}}

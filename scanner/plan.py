@@ -85,6 +85,8 @@ class DevicePlan:
     canaries: int
     budget: int
     fragile: tuple[fragile.Entry, ...] = ()
+    seats: frozenset[int] = frozenset()
+    """Ports that belong to somebody else's station and that the site file opened all the same."""
 
     @property
     def usual(self) -> int:
@@ -254,7 +256,21 @@ def _device(
         canaries=canaries,
         budget=sum(q.worst for q in questions) + canaries * dearest,
         fragile=known,
+        seats=granted_seats(policy, probes),
     )
+
+
+def granted_seats(policy: DevicePolicy, probes: Iterable[Probe]) -> frozenset[int]:
+    """
+    The ports of opt-in probes that the site file names here; read from its own words and not from
+    the questions, so that a question that was planned by mistake grants nothing.
+    """
+    found: set[int] = set()
+    for probe in probes:
+        service = service_of(probe)
+        if probe.opt_in and (probe.name in (policy.probes or ()) or service in policy.ports):
+            found.update(policy.ports.get(service, probe.ports))
+    return frozenset(found)
 
 
 def _forbidden(rule: fragile.Rule, probe: Probe) -> str:

@@ -37,6 +37,7 @@ Criticality = Literal["low", "medium", "high", "critical"]
 Consent = Literal["cleartext"]
 
 MAX_UNIT_IDS = 3
+MAX_DNP3_ADDRESSES = 3
 PRINTER_PORTS = range(9100, 9108)
 """Raw printing: whatever arrives is printed, so nothing is ever sent there."""
 
@@ -254,6 +255,24 @@ def _few_unit_ids(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
+def _dnp3_address(value: int) -> int:
+    if not 0 <= value <= 0xFFEF:
+        raise refuse(
+            f"{value} is not a DNP3 address of a device",
+            "addresses are 0 to 65519; those above are broadcasts or reserved",
+        )
+    return value
+
+
+def _few_dnp3_addresses(values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(values) > MAX_DNP3_ADDRESSES:
+        raise refuse(
+            f"{len(values)} DNP3 addresses are listed",
+            f"at most {MAX_DNP3_ADDRESSES} are asked per device, so that no line is swept",
+        )
+    return values
+
+
 def _secret_reference(value: Any) -> str:
     """The message never quotes what stands there: it may be the secret itself."""
     kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
@@ -318,6 +337,7 @@ Port = Annotated[int, AfterValidator(_port)]
 AskedPort = Annotated[int, AfterValidator(_asked_port)]
 AskedPorts = Annotated[tuple[AskedPort, ...], BeforeValidator(_one_or_more), Distinct]
 UnitId = Annotated[int, AfterValidator(_unit_id)]
+Dnp3Address = Annotated[int, AfterValidator(_dnp3_address)]
 SecretReference = Annotated[str, PlainValidator(_secret_reference)]
 HostKey = Annotated[str, PlainValidator(_host_key)]
 State = Annotated[str, PlainValidator(_state)]
@@ -402,6 +422,12 @@ class AssetBlock(Block):
     )
     unit_ids: Annotated[tuple[UnitId, ...], Listed, Distinct, AfterValidator(_few_unit_ids)] = (
         Field((), description="Modbus unit ids asked on this device, at most three")
+    )
+    dnp3_addresses: Annotated[
+        tuple[Dnp3Address, ...], Listed, Distinct, AfterValidator(_few_dnp3_addresses)
+    ] = Field((), description="DNP3 link addresses asked on this device, at most three")
+    dnp3_master: Dnp3Address | None = Field(
+        None, description="DNP3 link address in whose name this device is asked"
     )
     snmp_public: bool | None = Field(None, description="whether community public may be asked")
     expected_services: Annotated[tuple[FlowBlock, ...], Listed] | None = Field(

@@ -323,8 +323,9 @@ class Probe:
     `opt_in`: asked only where the site file names it (in `probes:` or `ports:` of zone or asset),
     because a question may cost somebody a seat; `ports` may then be empty. `follows` and `unless`
     are services: asked only where the one was answered on the same port, and not where the other
-    was. `spoken_by` is a regular expression: once a device has told its vendor by a field made for
-    the purpose, the question is put to vendors that it finds ("": any vendor).
+    was (with more than that nothing would be told). `spoken_by` is a regular expression: once a
+    device has told its vendor by a field made for the purpose, the question is put to vendors that
+    it finds ("": any vendor).
     """
 
     name: str

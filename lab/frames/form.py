@@ -58,6 +58,9 @@ class Protocol:
     port: int
     """The standard port, before the offset of a lab that may not bind low ports."""
     transports: tuple[Literal["tcp", "udp"], ...] = ("tcp",)
+    opt_in: bool = False
+    """Its port is some other station's place: a site file names it only for devices that are meant
+    (`ports` in what the plant file declares of a device, or `probes` of a zone)."""
 
     # --- what the fronts count
     length: Length | None = None

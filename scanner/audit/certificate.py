@@ -53,7 +53,10 @@ Measured = tuple[str, bool | None, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one planned device may get. Rates in packets in any second; None: no cap."""
+    """
+    What one planned device may get. Rates in packets in any second; None: no cap. `seats` are ports
+    of somebody else's station that the site file opened on this device.
+    """
 
     zone: str
     addresses: tuple[str, ...]
@@ -62,6 +65,7 @@ class Limits:
     zone_packets_per_s: int | None
     connection_interval_s: float
     budget: int
+    seats: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -683,7 +687,9 @@ def _no_seat(seen: _Seen) -> Measured:
         units[address] |= reader.units_of(exchange.request)
     ports |= {(p.target, p.target_port) for p in seen.ours}
     seats = requests.seats()
-    taken = sorted(f"{seats[port].protocol} of {one}" for one, port in ports if port in seats)
+    opened = {(a, port) for limit in seen.limits for a in limit.addresses for port in limit.seats}
+    asked = {(one, port) for one, port in ports if port in seats}
+    taken = sorted(f"{seats[port].protocol} of {one}" for one, port in asked - opened)
     most = max(map(len, units.values()), default=0)
     crowded = [
         f"{len(of)} unit ids of {address}" for address, of in units.items() if len(of) > MOST_UNITS
@@ -693,6 +699,8 @@ def _no_seat(seen: _Seen) -> Measured:
         f"{len(programmers)} as programming device, "
         f"at most {_count(most, 'unit id')} of one device"
     )
+    if by_name := len(asked & opened):
+        words += f"; {_count(by_name, 'station')} more asked that the site file names for it"
     bad = [*taken, *programmers, *crowded]
     if not seen.all.exchanges:
         return NOTHING_SENT, None, "records"

@@ -273,6 +273,7 @@ def _plan_json(made: object) -> dict[str, object]:
                 "tier": device.policy.tier,
                 "packets": device.budget,
                 "canaries": device.canaries,
+                "seats": sorted(device.seats),
                 "questions": [
                     {
                         "address": q.target.address,

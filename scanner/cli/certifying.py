@@ -73,6 +73,7 @@ def note_limits(
                     "zone_packets_per_s": device.zone_cap,
                     "connection_interval_ms": round(device.profile.connection_interval_s * 1000),
                     "budget": device.budget,
+                    "seats": sorted(device.seats),
                 }
                 for device in plan.devices
             ],
@@ -180,6 +181,7 @@ def _limits(events: Sequence[Event]) -> tuple[list[Limits], str, frozenset[str]]
                 zone_packets_per_s=one["zone_packets_per_s"],
                 connection_interval_s=one["connection_interval_ms"] / 1000,
                 budget=one["budget"],
+                seats=frozenset(one.get("seats", ())),
             )
             found[key] = _both(found[key], this) if key in found else this
     return list(found.values()), "; ".join(sorted(privileged)), frozenset(ours)
@@ -192,6 +194,7 @@ def _both(one: Limits, other: Limits) -> Limits:
         zone_packets_per_s=_least(one.zone_packets_per_s, other.zone_packets_per_s),
         connection_interval_s=max(one.connection_interval_s, other.connection_interval_s),
         budget=one.budget + other.budget,
+        seats=one.seats & other.seats,
     )
 
 

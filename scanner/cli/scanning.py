@@ -524,6 +524,8 @@ class _Lender:
         identity = _identity(known)
         options = {
             "unit_ids": policy.unit_ids,
+            "dnp3_addresses": policy.dnp3_addresses,
+            "dnp3_master": policy.dnp3_master,
             "snmp_public": policy.snmp_public,
             "consent": policy.consent,
         }

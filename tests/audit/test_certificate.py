@@ -437,6 +437,50 @@ def test_what_must_not_happen_fails_exactly_its_rows(inject: Injection, rows: se
     assert failed(told) == rows
 
 
+TEST_FRAME = bytes.fromhex("680443000000")
+
+
+def a_station_asked(told: Story) -> None:
+    told.record(20.0, PLC, 2404, "iec104", TEST_FRAME)
+    told.connection(20.0, PLC, 2404, [len(TEST_FRAME)])
+
+
+@pytest.mark.parametrize(
+    ("opened", "rows"),
+    [
+        ({PLC: {2404}}, set()),
+        ({}, {11}),
+        ({PLC: {20000}}, {11}),
+        ({SWITCH: {2404}}, {11}),
+    ],
+)
+def test_a_station_is_asked_where_the_site_file_opened_it_and_nowhere_else(
+    opened: dict[str, set[int]], rows: set[int]
+) -> None:
+    told = clean()
+    a_station_asked(told)
+    few = [
+        limits(one, seats=frozenset(opened.get(one, ()))) for one in (PLC, S7, PANEL, SWITCH)
+    ]  # fmt: skip
+
+    made = audit(audited(told, limits=few))
+
+    assert {row.promise for row in made.with_verdict("fail")} == rows
+    assert ("1 station more asked" in words(made, 11)) is not bool(rows)
+    assert ("IEC 60870-5-104 of" in words(made, 11)) is bool(rows)
+
+
+def test_an_opened_station_may_still_not_be_started() -> None:
+    told = clean()
+    start = bytes.fromhex("680407000000")
+    told.record(20.0, PLC, 2404, "iec104", TEST_FRAME + start)
+    told.connection(20.0, PLC, 2404, [12])
+
+    assert failed(told, limits=[
+        limits(one, seats=frozenset({2404})) for one in (PLC, S7, PANEL, SWITCH)
+    ]) == {1}  # fmt: skip
+
+
 def test_every_row_can_fail() -> None:
     assert set().union(*(rows for _, rows in INJECTED)) | {4, 6} == ROWS
 

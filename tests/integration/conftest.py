@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lab import control
-from lab.plant import PLANTS, STANDARD_PORTS
+from lab.plant import PLANTS, asked_ports
 
 FIRST_OCTET, OCTETS_EACH, WORKERS = 160, 12, 8
 """127.160.0.0/16 and up, twelve for each test worker; the lab's own tests stay below."""
@@ -60,7 +60,7 @@ class Standing:
 
     def ports(self) -> dict[str, int]:
         """For `ports:` of a site file."""
-        return {name: port + self.offset for name, port in STANDARD_PORTS.items()}
+        return {name: port + self.offset for name, port in asked_ports().items()}
 
     def ledger(self, name: str) -> dict[str, Any]:
         text = (self.folder / "ledgers" / f"{name}.json").read_text(encoding="utf-8")

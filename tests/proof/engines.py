@@ -80,7 +80,11 @@ class NoAttempts:
 
 def lend(device: DevicePlan, question: PlannedQuestion, known: tuple[Fact, ...]) -> Grant:
     policy = device.policy
-    options = {"unit_ids": policy.unit_ids, "snmp_public": policy.snmp_public, "consent": ()}
+    options = {
+        "unit_ids": policy.unit_ids, "dnp3_addresses": policy.dnp3_addresses,
+        "dnp3_master": policy.dnp3_master,
+        "snmp_public": policy.snmp_public, "consent": (),
+    }  # fmt: skip
     return Grant(options=options, known=known, attempts=NoAttempts(), fingerprint_key=bytes(32))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import control, proving
-from lab.plant import STANDARD_PORTS
+from lab.plant import asked_ports
 from tests.proof.ground import OWN, Capture, Ground
 from tests.proof.judge.grammar import grammars
 from tests.proof.judge.verdict import Allowed, Device, Judgement, judge
@@ -116,7 +116,7 @@ def harbour_site(path: Path, octet: int, devices: Sequence[int], **zone: Any) ->
             {
                 "id": "control", "sl_t": 2, "profile": "lab",
                 "networks": [f"127.{octet}.0.{last}/32" for last in devices],
-                "ports": {name: port + 2000 for name, port in STANDARD_PORTS.items()}, **zone,
+                "ports": {name: port + 2000 for name, port in asked_ports().items()}, **zone,
             }
         ],
     }  # fmt: skip
@@ -204,7 +204,8 @@ def allowed(
             addresses=tuple(one["addresses"]), zone=one["zone"], packets_per_s=packets,
             connection_interval_s=interval, budget=one["packets"],
             logins=one["tier"] == "login", connections=dict(connections),
-            ports=ports, measured=one["tier"] == "identify" and "--normal--" in name,
+            ports=ports, seats=frozenset(one["seats"]),
+            measured=one["tier"] == "identify" and "--normal--" in name,
         )  # fmt: skip
     return Allowed(
         scanner=frozenset(OWN), devices=devices, own=ROUTERS,

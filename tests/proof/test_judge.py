@@ -104,7 +104,7 @@ def test_every_injected_write_is_flagged_and_nothing_beside_it(
 
 
 def test_what_only_reads_is_not_flagged(tmp_path: Path) -> None:
-    found, _ = everything(dict(HARMLESS), tmp_path)
+    found, _ = everything(dict(HARMLESS), tmp_path, seats=verdict.SEATS)
 
     assert {n: one.faults for n, one in found.items() if one.bad} == {}
     assert found[1].cases == sum(len(requests) for *_, requests in HARMLESS.values())
@@ -192,7 +192,7 @@ def test_the_ports_that_may_be_asked_are_those_of_the_plan() -> None:
     question = {"transport": "udp", "service": "snmp", "tier": "identify", "port": 161}
     plan = {"devices": [{
         "addresses": ["10.77.1.1"], "zone": "z", "profile": "default", "tier": "identify",
-        "packets": 9, "canaries": 0,
+        "packets": 9, "canaries": 0, "seats": [],
         "questions": [question, {**question, "transport": "tcp", "port": 502}],
     }]}  # fmt: skip
 
@@ -348,6 +348,25 @@ def test_seats_and_sweeps_are_flagged(tmp_path: Path) -> None:
     assert found[11].counts["connections for a programming device"] == 1
     assert found[11].most["units asked of one device"] == 4
     assert any("two units" in words for words in found[11].faults)
+
+
+def test_a_seat_is_opened_on_the_device_that_the_site_file_names_and_on_no_other(
+    tmp_path: Path,
+) -> None:
+    wire = Wire()
+    for last in (1, 2):
+        wire.connection(f"10.77.1.{last}", 2404, HARMLESS["iec104 test frame"][2][0])
+    wire.connection("10.77.1.1", 19998, b"\x16\x03\x01")
+    mine = Device(addresses=("10.77.1.1",), zone="z", seats=frozenset({2404}))
+    other = Device(addresses=("10.77.1.2",), zone="z", seats=frozenset({20000}))
+    rules = Allowed(scanner=frozenset({SCANNER}), devices={"mine": mine, "other": other})
+
+    found = judge([wire.write(tmp_path / "c.pcap")], rules).findings[11]
+
+    assert set(found.faults) == {
+        "a packet to 10.77.1.1 port 19998", "a packet to 10.77.1.2 port 2404",
+    }  # fmt: skip
+    assert found.counts["packets to opened seats"] > 0
 
 
 def test_more_questions_than_an_identification_takes_are_flagged(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def target(address: str = PLC) -> Target:
-    return Target(zone="control", address=address, port=502, transport=Transport.TCP)
+def target(address: str = PLC, port: int = 502) -> Target:
+    return Target(zone="control", address=address, port=port, transport=Transport.TCP)
 
 
 def limits(**changes: Any) -> dict[str, Any]:
@@ -90,10 +90,13 @@ def conversation(request: bytes, when: float) -> bytes:
     )
 
 
-async def ask(store: RunStore, when: float, request: bytes, *, end: bool = True) -> None:
+async def ask(
+    store: RunStore, when: float, request: bytes, *, end: bool = True, port: int = 502,
+    probe: str = "modbus",
+) -> None:  # fmt: skip
     asked = await store.intent(
-        target=target(), probe="modbus", tier=Tier.IDENTIFY, label="identity", request=request,
-        question="", sent_at=at(when),
+        target=target(port=port), probe=probe, tier=Tier.IDENTIFY, label="identity",
+        request=request, question="", sent_at=at(when),
     )  # fmt: skip
     if end:
         await store.ended(
@@ -369,6 +372,22 @@ def test_the_strictest_limits_of_its_sittings_hold(
 
     assert row(made, 3).verdict == "fail"
     assert f"{PLC}: 3 of 2" in row(made, 3).measured
+
+
+@pytest.mark.parametrize(
+    ("sittings", "verdict"), [([[2404]], "pass"), ([[]], "fail"), ([[2404], []], "fail")]
+)
+def test_a_station_is_opened_by_every_sitting_or_not_at_all(
+    begin: Callable[..., RunStore], tmp_path: Path, sittings: list[list[int]], verdict: str
+) -> None:
+    with begin() as store:
+        for seats in sittings:
+            store.note("limits", limits(device={"seats": seats}))
+        asyncio.run(ask(store, 0.0, bytes.fromhex("680443000000"), port=2404, probe="iec104"))
+
+        made = certifying.make(store, tmp_path / "run")
+
+    assert row(made, 11).verdict == verdict
 
 
 def test_a_device_left_alone_is_known_from_its_note_or_from_what_was_withheld(

@@ -14,7 +14,7 @@ import pytest
 from scanner import site
 from scanner.engine import Engine
 from scanner.errors import BadReply, Silent, StoreError
-from scanner.facts import DeviceIdentity, Fact, ModbusAccess
+from scanner.facts import DeviceIdentity, Fact, ModbusAccess, S7Access
 from scanner.governor import SILENT_PORTS, Clock, Governor
 from scanner.model import Observation, Outcome, Tier, Transport
 from scanner.plan import build
@@ -620,6 +620,20 @@ async def test_a_question_gives_way_to_the_service_that_was_answered_on_its_port
 
     assert [o.probe for o in answered.kept] == ["s7"]
     assert [o.probe for o in silent.kept] == ["s7", "mms"]
+
+
+@pytest.mark.parametrize(("said", "asked"), [(S7Access(), True), (S7Access(tsap=0x302), False)])
+async def test_a_refusal_in_words_that_tells_nothing_does_not_take_the_port(
+    tmp_path: Path, said: Fact, asked: bool
+) -> None:
+    """An IED refuses an S7 seat in the words of ISO on TCP, which S7 reports as an answer."""
+    first = probe("s7", answering(said), ports=(102,))
+
+    journal, *_ = await scan(
+        tmp_path, (first, probe("mms", answering(), unless="s7", ports=(102,)))
+    )
+
+    assert [o.probe for o in journal.kept] == (["s7", "mms"] if asked else ["s7"])
 
 
 @pytest.mark.parametrize(

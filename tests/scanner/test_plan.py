@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from scanner import discovery, site
 from scanner.errors import UsageError
 from scanner.model import Tier, Transport
-from scanner.plan import build, cost, service_of
+from scanner.plan import build, cost, granted_seats, service_of
 from scanner.spec import Probe, Question
 
 SITE = """
@@ -192,6 +193,26 @@ zones:
     assert asked(plan, "127.30.9.1") == [("seat", 2405, "identify")]
     assert asked(plan, "127.30.9.2") == [("seat", 2404, "identify")]
     assert asked(plan, "127.30.9.3") == []
+    assert [device.seats for device in plan.devices] == [
+        {2405}, {2404}, frozenset(), frozenset(), frozenset(), frozenset(),
+    ]  # fmt: skip
+
+
+def test_a_question_that_was_planned_by_mistake_grants_no_seat(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("""
+site: Test
+zones:
+  - {id: control, networks: [127.30.9.1/32], sl_t: 1, tier: read, probes: [other]}
+""")
+    seat = probe(name="seat", opt_in=True, ports=(2405,))
+
+    (device,) = build(site.load(path), (seat, probe(name="other"))).devices
+    policy = device.policy
+
+    assert granted_seats(policy, (seat,)) == frozenset()
+    assert granted_seats(replace(policy, probes=("seat",)), (seat,)) == {2405}
+    assert granted_seats(replace(policy, probes=("other",)), (probe(name="other"),)) == frozenset()
 
 
 def test_a_probe_without_a_port_of_its_own_is_asked_where_the_site_file_names_one(

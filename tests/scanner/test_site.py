@@ -477,6 +477,12 @@ BAD = {
     "reserved unit id": (
         plant("assets: [{address: 10.0.0.5, unit_ids: [250]}]"), 6,
         "unit_ids: 250 is not a Modbus unit id", "247"),
+    "four dnp3 addresses": (
+        plant("assets: [{address: 10.0.0.5, dnp3_addresses: [1, 2, 3, 4]}]"), 6,
+        "dnp3_addresses: 4 DNP3 addresses are listed", "at most 3"),
+    "a dnp3 broadcast": (
+        plant("assets: [{address: 10.0.0.5, dnp3_addresses: [65535]}]"), 6,
+        "dnp3_addresses: 65535 is not a DNP3 address", "65519"),
     "window over": (
         plant(rest="windows: [{id: w, start: 2026-11-01T22:00, duration: 4h, "
                    "timezone: Europe/Berlin}]\n"), 6, "the window w is in the past", "FREQ"),

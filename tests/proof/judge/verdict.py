@@ -26,7 +26,10 @@ ICS: Final = frozenset(one.protocol for one in grammars() if one.ics)
 NEVER_TOUCHED: Final = range(9100, 9108)
 """Printers print what arrives there; nmap leaves them out for that reason."""
 SEATS: Final = frozenset({2404, 19998, 20000, 19999})
-"""IEC 60870-5-104 and DNP3, plain and in TLS: whoever connects may take the master's place."""
+"""
+IEC 60870-5-104 and DNP3, plain and in TLS: whoever connects may take the master's place. Only where
+the site file names it (`Device.seats`) may it be asked.
+"""
 UNREACHABLE: Final = 3
 """The one ICMP type that a kernel sends by itself (RFC 792); nothing else of ours sends any."""
 CLIENT_SPEAKS_FIRST: Final = frozenset(
@@ -54,7 +57,8 @@ class Device:
     """
     What one device may see, all its addresses together. None: no such limit, or not told.
     `connections` are the most per (transport, port) beside one. `ports` are the (transport, port)
-    at which it may be asked at all, where that is known. `measured` says that the device is
+    at which it may be asked at all, where that is known. `seats` are those of SEATS that the owner
+    opened on this device. `measured` says that the device is
     sound and was only identified: then promise 13 counts its questions.
     """
 
@@ -66,6 +70,7 @@ class Device:
     logins: bool = False
     connections: Mapping[int, int] = field(default_factory=dict)
     ports: frozenset[tuple[str, int]] = frozenset()
+    seats: frozenset[int] = frozenset()
     measured: bool = False
     label: str = ""
 
@@ -458,10 +463,19 @@ class _Case:
 
     def seats(self) -> Finding:
         found = Finding(
-            counts={"packets to 2404 or 20000": 0, "connections for a programming device": 0}
+            counts={
+                "packets to 2404 or 20000": 0,
+                "packets to opened seats": 0,
+                "connections for a programming device": 0,
+            }
         )
         for packet in self.ours:
-            if packet.protocol in ("tcp", "udp") and packet.target_port in SEATS:
+            if packet.protocol not in ("tcp", "udp") or packet.target_port not in SEATS:
+                continue
+            device = self.device(packet.target)
+            if device is not None and packet.target_port in device.seats:
+                found.counts["packets to opened seats"] += 1
+            else:
                 found.counts["packets to 2404 or 20000"] += 1
                 found.fault(f"a packet to {packet.target} port {packet.target_port}")
         units: dict[tuple[str, int], set[int]] = defaultdict(set)

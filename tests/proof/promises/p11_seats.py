@@ -13,7 +13,8 @@ def measure(work: Work) -> Measured:
     counts, most = found.counts, found.most
     return measured(
         found,
-        f"{counts['packets to 2404 or 20000']:.0f} packets to 2404 or 20000, "
+        f"{counts['packets to 2404 or 20000']:.0f} packets to 2404 or 20000 (and "
+        f"{counts['packets to opened seats']:.0f} where the site file names the device), "
         f"{counts['connections for a programming device']:.0f} connections for a programming "
         f"device, at most {most.get('units asked of one device', 0):.0f} unit ids, at least "
         f"{most.get('least s between units', 0):.2f} s apart",
