@@ -1,0 +1,94 @@
+"""The emulators of the machine plant answer as recorded devices do, and a write shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import OFFSET, address
+
+Dial = Callable[[int, int], socket.socket]
+
+# --- FINS --------------------------------------------------------------------------------------
+
+CP1L: dict[str, Any] = {
+    "protocol": "fins", "model": "CP1L-EL20DR-D", "version": "01.00", "internal_version": "01.06",
+    "node": 200, "mode": "run",
+}  # fmt: skip
+FINS = 9600
+STOP = bytes.fromhex("80000200000000070007" + "0402ffff")
+
+
+def datagram(port: int, data: bytes, *, wait_s: float = 3.0) -> bytes:
+    """b"": nothing came."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(wait_s)
+        sock.connect((address(1), port + OFFSET))
+        sock.send(data)
+        try:
+            return sock.recv(4096)
+        except TimeoutError:
+            return b""
+
+
+def recorded(captures: Path, pattern: str) -> list[dict[str, Any]]:
+    (file,) = captures.glob(pattern)
+    return list(json.loads(file.read_text())["exchanges"])
+
+
+async def test_a_fins_controller_tells_what_the_recorded_one_does(
+    begin, dial: Dial, captures: Path
+) -> None:
+    running = await begin({"services": [CP1L]})
+    nodes, framed, plain = recorded(captures, "fins__omron_cp1l-el20dr-d.json")
+
+    def client() -> tuple[bytes, bytes, bytes]:
+        by_datagram = datagram(FINS, bytes.fromhex(plain["request_hex"]))
+        with dial(1, FINS) as sock:
+            sock.sendall(bytes.fromhex(nodes["request_hex"]))
+            told = sock.recv(4096)
+            sock.sendall(bytes.fromhex(framed["request_hex"]))
+            return by_datagram, told, sock.recv(4096)
+
+    by_datagram, told, by_connection = await asyncio.to_thread(client)
+
+    assert told.hex() == nodes["response_hex"]
+    # up to the texts; the memory behind them is another device's
+    assert by_datagram[:54].hex() == plain["response_hex"][:108]
+    assert by_connection[30:70].hex() == framed["response_hex"][60:140]
+    assert running.ledgers["D1"].writes == {}
+    assert not running.ledgers["D1"].malformed + running.ledgers["D1"].foreign
+
+
+async def test_a_stop_by_fins_is_carried_out_and_flagged(begin) -> None:
+    running = await begin({"services": [CP1L]})
+
+    reply = await asyncio.to_thread(datagram, FINS, STOP)
+
+    assert reply[10:14].hex() == "04020000"
+    assert running.ledgers["D1"].writes == {"fins 0402": 1}
+
+
+async def test_fins_datagrams_can_be_switched_off(begin) -> None:
+    running = await begin({"services": [{**CP1L, "datagrams": False}]})
+    ask = bytes.fromhex("80000200000000070007" + "050100")
+
+    assert await asyncio.to_thread(lambda: datagram(FINS, ask, wait_s=0.3)) == b""
+    assert running.ledgers["D1"].requests == 1
+
+
+@pytest.mark.parametrize(("mode", "fatal", "says"), [("run", 0, "0104"), ("run", 128, "0004")])
+async def test_a_fatal_error_stops_a_fins_controller(
+    begin, mode: str, fatal: int, says: str
+) -> None:
+    await begin({"services": [{**CP1L, "mode": mode, "fatal": fatal}]})
+
+    reply = await asyncio.to_thread(datagram, FINS, bytes.fromhex("80000200000000070007" + "0601"))
+
+    assert reply[14:18].hex() == says + fatal.to_bytes(2, "big").hex()
