@@ -92,3 +92,47 @@ async def test_a_fatal_error_stops_a_fins_controller(
     reply = await asyncio.to_thread(datagram, FINS, bytes.fromhex("80000200000000070007" + "0601"))
 
     assert reply[14:18].hex() == says + fatal.to_bytes(2, "big").hex()
+
+
+# --- SLMP --------------------------------------------------------------------------------------
+
+FX5U: dict[str, Any] = {"protocol": "slmp", "model": "FX5U-32MT/DS", "code": "4A49"}
+SLMP = 5000
+TYPE_NAME = bytes.fromhex("500000ffff0300" + "0600" + "1000" + "01010000")
+DEVICE_WRITE = bytes.fromhex("500000ffff0300" + "0e00" + "1000" + "01140000" + "640000a801003412")
+DEVICE_READ = bytes.fromhex("500000ffff0300" + "0c00" + "1000" + "01040000" + "640000a80100")
+UNKNOWN = bytes.fromhex("500000ffff0300" + "0600" + "1000" + "99990000")
+
+
+async def test_an_slmp_controller_tells_its_type_as_the_manual_prints_it(begin, dial: Dial) -> None:
+    running = await begin({"services": [FX5U]})
+
+    def client() -> bytes:
+        with dial(1, SLMP) as sock:
+            sock.sendall(TYPE_NAME)
+            return sock.recv(4096)
+
+    reply = await asyncio.to_thread(client)
+
+    assert reply[:11].hex() == "d00000ffff0300" + "1400" + "0000"
+    assert reply[11:] == b"FX5U-32MT/DS    " + bytes.fromhex("494a")
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_an_slmp_write_is_carried_out_and_flagged(begin, dial: Dial) -> None:
+    running = await begin({"services": [FX5U]})
+
+    def client() -> list[bytes]:
+        with dial(1, SLMP) as sock:
+            replies = []
+            for frame in (DEVICE_WRITE, DEVICE_READ, UNKNOWN):
+                sock.sendall(frame)
+                replies.append(sock.recv(4096))
+            return replies
+
+    wrote, told, refused = await asyncio.to_thread(client)
+
+    assert wrote[7:].hex() == "0200" + "0000"
+    assert told[11:].hex() == "3412"
+    assert refused[7:].hex() == "0b00" + "59c0" + "00ffff0300" + "99990000"
+    assert running.ledgers["D1"].writes == {"slmp command 1401": 1, "slmp command 9999": 1}
