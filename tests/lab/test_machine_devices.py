@@ -136,3 +136,44 @@ async def test_an_slmp_write_is_carried_out_and_flagged(begin, dial: Dial) -> No
     assert told[11:].hex() == "3412"
     assert refused[7:].hex() == "0b00" + "59c0" + "00ffff0300" + "99990000"
     assert running.ledgers["D1"].writes == {"slmp command 1401": 1, "slmp command 9999": 1}
+
+
+# --- MELSOFT -----------------------------------------------------------------------------------
+
+Q_CPU: dict[str, Any] = {"protocol": "melsoft", "model": "Q03UDECPU", "code": "0268"}
+MELSOFT = 5007
+CPU_NAME = bytes.fromhex(
+    "57000000001111070000ffff030000fe03000014001c080a0800000000000000040101010000000001"
+)
+TOLD = (
+    "d700c80000111107000000e40300ffff03000038009c000c0800000000100400000000010101000000513033"
+    "5544454350552020202020202068020008baba081020210316002002000101e802"
+)
+"""What a Q03UDECPU answered."""
+MELSOFT_WRITE = bytes.fromhex(
+    "57000000001111070000ffff0300000000000022001c000a08000000000000000014022d0000000001000090"
+    "000a000000000000000100"
+)
+
+
+async def test_a_q_cpu_tells_what_the_published_one_does(begin, dial: Dial) -> None:
+    running = await begin({"services": [Q_CPU]})
+
+    def client() -> tuple[bytes, bytes]:
+        with dial(1, MELSOFT) as sock:
+            sock.sendall(CPU_NAME)
+            return sock.recv(4096), datagram(MELSOFT, CPU_NAME)
+
+    by_connection, by_datagram = await asyncio.to_thread(client)
+
+    assert by_connection.hex() == by_datagram.hex() == TOLD
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_melsoft_write_is_answered_and_flagged(begin) -> None:
+    running = await begin({"services": [Q_CPU]})
+
+    reply = await asyncio.to_thread(datagram, MELSOFT, MELSOFT_WRITE)
+
+    assert reply[35:37].hex() == "1402"
+    assert running.ledgers["D1"].writes == {"melsoft 1402": 1}
