@@ -177,3 +177,28 @@ async def test_a_melsoft_write_is_answered_and_flagged(begin) -> None:
 
     assert reply[35:37].hex() == "1402"
     assert running.ledgers["D1"].writes == {"melsoft 1402": 1}
+
+
+# --- GE-SRTP -----------------------------------------------------------------------------------
+
+SRTP = 18245
+
+
+async def test_an_srtp_controller_begins_as_the_recorded_ones_and_a_stop_is_flagged(
+    begin, dial: Dial
+) -> None:
+    running = await begin({"services": [{"protocol": "srtp"}]})
+    stop = b"\x02" + bytes(30) + b"\xc0" + bytes(10) + b"\x23\x01" + bytes(12)
+
+    def client() -> tuple[bytes, bytes]:
+        with dial(1, SRTP) as sock:
+            sock.sendall(bytes(56))
+            begun = sock.recv(4096)
+            sock.sendall(stop)
+            return begun, sock.recv(4096)
+
+    begun, stopped = await asyncio.to_thread(client)
+
+    assert begun == b"\x01" + bytes(7) + b"\x0f" + bytes(47)
+    assert (len(stopped), stopped[0], stopped[31]) == (56, 3, 0xD4)
+    assert running.ledgers["D1"].writes == {"srtp service 0x23": 1}
