@@ -202,3 +202,39 @@ async def test_an_srtp_controller_begins_as_the_recorded_ones_and_a_stop_is_flag
     assert begun == b"\x01" + bytes(7) + b"\x0f" + bytes(47)
     assert (len(stopped), stopped[0], stopped[31]) == (56, 3, 0xD4)
     assert running.ledgers["D1"].writes == {"srtp service 0x23": 1}
+
+
+# --- the Moxa search ---------------------------------------------------------------------------
+
+XCOM: dict[str, Any] = {
+    "protocol": "nport", "hardware_id": "511A", "mac": "00:90:e8:3c:f8:7e", "name": "Xcom-LAN",
+    "serial": 2002, "firmware": "1.1.31",
+}  # fmt: skip
+NPORT = 4800
+
+
+async def test_a_device_server_tells_what_the_recorded_one_does(begin, captures: Path) -> None:
+    running = await begin({"services": [XCOM]})
+    exchanges = recorded(captures, "moxa-nport__moxa_nport5110a_xcom-lan.json")
+
+    replies = [
+        await asyncio.to_thread(datagram, NPORT, bytes.fromhex(each["request_hex"]))
+        for each in exchanges
+    ]
+
+    search, details, name = (reply.hex() for reply in replies)
+    assert search[:40] == exchanges[0]["response_hex"][:40]
+    assert details == exchanges[1]["response_hex"]
+    assert name[:58] == exchanges[2]["response_hex"][:58]
+    assert len(name) == len(exchanges[2]["response_hex"])
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_set_by_the_search_is_answered_and_flagged(begin) -> None:
+    running = await begin({"services": [XCOM]})
+    change = bytes.fromhex("3000001400000000005101801a510090e83cf87e")
+
+    reply = await asyncio.to_thread(datagram, NPORT, change)
+
+    assert reply[:4].hex() == "b0000014"
+    assert running.ledgers["D1"].writes == {"nport id 0x30": 1}
