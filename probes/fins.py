@@ -276,26 +276,14 @@ async def run_tcp(session: Session) -> tuple[Fact, ...]:
 
 
 async def run_read(session: Session) -> tuple[Fact, ...]:
-    """Sends nothing to a device that told itself over TCP alone. Raises Withheld, WireError."""
-    if _told_over_tcp(session) is True:
-        return ()
+    """One datagram, one reply. Raises Withheld, WireError."""
     return state(await _by_datagram(session, CONTROLLER_STATUS_READ, _LABEL_STATUS))
 
 
 async def run_read_tcp(session: Session) -> tuple[Fact, ...]:
-    """Sends nothing to a device that answered a datagram. Raises Withheld, WireError."""
-    if _told_over_tcp(session) is False:
-        return ()
+    """Node addresses, then the same question, on one connection. Raises Withheld, WireError."""
     _, answer = await _by_connection(session, CONTROLLER_STATUS_READ, _LABEL_STATUS)
     return state(answer)
-
-
-def _told_over_tcp(session: Session) -> bool | None:
-    """By the node that was lent to us; None: this device told nothing yet."""
-    for fact in session.known:
-        if isinstance(fact, ServiceAccess) and fact.protocol == "fins":
-            return any(name == "client node" for name, _ in fact.details)
-    return None
 
 
 async def _by_datagram(session: Session, command: int, label: str) -> Answer:
@@ -370,7 +358,7 @@ READ_PROBE = Probe(
     questions=(
         Question(label=_LABEL_STATUS, sample=encode_command(CONTROLLER_STATUS_READ), trace=_TRACE),
     ),
-    needs=frozenset({"answered"}),
+    needs=frozenset({"answered_here"}),
     for_controllers=True,
     spoken_by="omron",
 )
@@ -383,7 +371,7 @@ TCP_READ_PROBE = Probe(
     tier=Tier.READ,
     run=run_read_tcp,
     questions=_over_tcp(CONTROLLER_STATUS_READ, _LABEL_STATUS),
-    needs=frozenset({"answered"}),
+    needs=frozenset({"answered_here"}),
     for_controllers=True,
     spoken_by="omron",
 )

@@ -95,4 +95,5 @@ PROTOCOL = Protocol(
     busy=busy,
     latin_1=True,
     longest_text=16,
+    syntax=frozenset({"mode"}),
 )

@@ -41,4 +41,5 @@ PROTOCOL = Protocol(
     length_at=(19, 2, "little"),
     latin_1=True,
     longest_text=16,
+    syntax=frozenset({"code"}),
 )

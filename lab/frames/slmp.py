@@ -52,4 +52,5 @@ PROTOCOL = Protocol(
     busy=_busy,
     latin_1=True,
     longest_text=16,
+    syntax=frozenset({"code"}),
 )

@@ -60,4 +60,5 @@ PROTOCOL = Protocol(
     length_at=(4, 2, "little"),
     reference=_reference,
     busy=_busy,
+    syntax=frozenset({"byte_8"}),
 )

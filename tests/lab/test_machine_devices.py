@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.plant import STANDARD_PORTS, TRANSPORTS
 from tests.lab.conftest import OFFSET, address
 
 Dial = Callable[[int, int], socket.socket]
@@ -238,3 +239,48 @@ async def test_a_set_by_the_search_is_answered_and_flagged(begin) -> None:
 
     assert reply[:4].hex() == "b0000014"
     assert running.ledgers["D1"].writes == {"nport id 0x30": 1}
+
+
+# --- all of them -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("service", "asks", "cut"),
+    [
+        (CP1L, bytes.fromhex("80000200000000070007" + "050100"), slice(14, 30)),
+        (FX5U, TYPE_NAME, slice(11, 27)),
+        (Q_CPU, CPU_NAME, slice(41, 57)),
+        (XCOM, bytes.fromhex("1000001400000000005101801a510090e83cf87e"), slice(20, 60)),
+    ],
+    ids=lambda value: value["protocol"] if isinstance(value, dict) else "",
+)
+async def test_a_hostile_name_is_told_as_far_as_it_fits(
+    begin, dial: Dial, service: dict[str, Any], asks: bytes, cut: slice
+) -> None:
+    """And no setting that an emulator has to understand is made hostile with it."""
+    fault = {"name": "hostile_text", "payloads": ["<b>"], "whole": True}
+    await begin({"services": [service], "faults": [fault]})
+    port = STANDARD_PORTS[service["protocol"]]
+
+    def client() -> bytes:
+        if "udp" in TRANSPORTS[service["protocol"]]:
+            return datagram(port, asks)
+        with dial(1, port) as sock:
+            sock.sendall(asks)
+            return sock.recv(4096)
+
+    reply = await asyncio.to_thread(client)
+
+    assert reply[cut].startswith(b"<b>")
+
+
+async def test_an_srtp_device_has_no_text_to_be_hostile(begin, dial: Dial) -> None:
+    srtp = {"protocol": "srtp", "byte_8": "00"}
+    await begin({"services": [srtp], "faults": [{"name": "hostile_text"}]})
+
+    def client() -> bytes:
+        with dial(1, SRTP) as sock:
+            sock.sendall(bytes(56))
+            return sock.recv(4096)
+
+    assert await asyncio.to_thread(client) == b"\x01" + bytes(55)

@@ -19,7 +19,6 @@ from scanner.model import Transport
 NODES = bytes.fromhex("46494e53000000100000000100000000000000fb000000c8")
 DATA = b"CJ2M-CPU33".ljust(20) + b"02.01".ljust(10, b"\0") + b"02.10".ljust(10, b"\0") + bytes(28)
 STATUS = bytes([1, 4]) + bytes(8) + b" " * 16
-TCP_ACCESS = ServiceAccess(protocol="fins", details=(("node", "1"), ("client node", "251")))
 
 
 def recordings(folder: Path) -> list[dict]:
@@ -124,19 +123,12 @@ async def test_status_is_read_over_the_transport_that_answered(replay) -> None:
     by_tcp = replay(
         fins.TCP_READ_PROBE,
         conversation(NODES, framed(response(STATUS, command=0x0601))),
-        known=(TCP_ACCESS,),
     )
     for session, run in ((by_udp, fins.run_read), (by_tcp, fins.run_read_tcp)):
         access, state = await run(session)
         assert state == ControllerState(operating_state="run")
         assert dict(access.details)["fatal error data"] == "0000"
-
-    wrong_way = replay(fins.READ_PROBE, lambda _: b"", known=(TCP_ACCESS,))
-    assert await fins.run_read(wrong_way) == ()
-    assert wrong_way.sent == []
-    other = replay(fins.TCP_READ_PROBE, lambda _: b"", known=(ServiceAccess(protocol="fins"),))
-    assert await fins.run_read_tcp(other) == ()
-    assert other.sent == []
+    assert fins.READ_PROBE.needs == fins.TCP_READ_PROBE.needs == {"answered_here"}
 
 
 @pytest.mark.parametrize(

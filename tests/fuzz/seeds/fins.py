@@ -7,7 +7,6 @@ from pathlib import Path
 from random import Random
 
 import probes.fins
-from scanner.facts import ServiceAccess
 from tests.fuzz import mutate
 from tests.fuzz.seeds.form import captured, script
 from tests.fuzz.session import Dialogue
@@ -35,15 +34,10 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
     status = _response("0601", "0000" + "0104" + "0000" * 4 + "20" * 16)
     stopped = _response("0601", "0040" + "0004" + "8000" + "0000" * 3 + "20" * 16)
     refused = _response("0601", "0401")
-    lent = ServiceAccess(protocol="fins", details=(("client node", "251"),))
     for name, reply in (("status", status), ("stopped", stopped), ("refused", refused)):
         yield Dialogue(name=name, probe=probes.fins.READ_PROBE, answer=script(reply))
-        yield Dialogue(
-            name=name,
-            probe=probes.fins.TCP_READ_PROBE,
-            answer=script(NODES, _framed(reply)),
-            known=(lent,),
-        )
+        tcp = script(NODES, _framed(reply))
+        yield Dialogue(name=name, probe=probes.fins.TCP_READ_PROBE, answer=tcp)
 
 
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
