@@ -49,6 +49,7 @@ CHECK = Check(
     attack=("T0855", "T0861"),
     protocols=(
         "ads", "atg", "bacnet", "codesys", "crimson", "dnp3", "fins", "fox", "hartip", "iec104",
-        "knx", "mms", "nport", "pcworx", "proconos", "profinet", "s7plus", "slmp", "srtp", "umas",
+        "knx", "melsoft", "mms", "nport", "pcworx", "proconos", "profinet", "s7plus", "slmp",
+        "srtp", "umas",
     ),
 )  # fmt: skip

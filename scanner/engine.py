@@ -461,6 +461,8 @@ class _Visit:
         follows, unless = question.probe.follows, question.probe.unless
         if "answered" in needs and not self._answered(target, question.service):
             return False
+        if "answered_here" in needs and not self._answered_here(target, question.service):
+            return False
         if follows and not self._answered(target, follows):
             return False
         if unless and self._answered(target, unless) and (target, unless) in self._told:
@@ -475,6 +477,11 @@ class _Visit:
             for (told, name, tier), outcome in self._outcomes.items()
             if tier is Tier.IDENTIFY
         )
+
+    def _answered_here(self, target: Target, service: str) -> bool:
+        """By port and transport: FINS over TCP says nothing of FINS datagrams."""
+        told = self._outcomes.get((target, service, Tier.IDENTIFY))
+        return told is Outcome.ANSWERED
 
     def _udp_was_silent(self, question: PlannedQuestion) -> bool:
         """Asked over UDP, settled, and not answered; one that was cut off may not be repeated."""

@@ -310,6 +310,7 @@ def _on_ports(
 def _condition(probe: Probe) -> str:
     words = {
         "answered": "this port answered before",
+        "answered_here": "this port answered before over the same transport",
         "default_credential": "the device is a product with a known default credential",
         "udp_silent": "the same question over UDP was silent",
     }

@@ -316,7 +316,7 @@ class Probe:
     as its own question. `run` returns facts. `connections` is how many connections one run may
     make, one after another. `needs` are names of things without which it is not planned: "login"
     (the operator's own), "default_credential", "answered" (this probe's identify question was
-    answered on that port).
+    answered on that port), "answered_here" (on that port over the same transport).
     `for_controllers`: stays in the plan when a device was recognised as a controller. `service`
     is what answers there, as the inventory and `ports:` in the site file call it ("" : `name`).
 

@@ -225,6 +225,26 @@ async def test_what_needs_an_answer_is_asked_only_after_one(tmp_path: Path) -> N
     assert len(silent.kept) == 1
 
 
+@pytest.mark.parametrize("over", [Transport.TCP, Transport.UDP])
+async def test_what_needs_an_answer_here_is_asked_over_the_transport_that_answered(
+    tmp_path: Path, over: Transport
+) -> None:
+    here = frozenset({"answered_here"})
+    probes = (
+        probe("fins", answering(), transport=over, ports=(9600,)),
+        *(
+            probe("fins", answering(), transport=each, ports=(9600,), tier=Tier.READ, needs=here)
+            for each in Transport
+        ),
+    )
+
+    journal, *_ = await scan(tmp_path, probes, tier="read")
+
+    assert [(o.tier, o.transport) for o in journal.kept] == [
+        (Tier.IDENTIFY, over), (Tier.READ, over),
+    ]  # fmt: skip
+
+
 async def test_no_default_credential_no_question(tmp_path: Path) -> None:
     login = probe("ssh", answering(), tier=Tier.LOGIN, needs=frozenset({"default_credential"}))
     credential = DefaultCredential(
