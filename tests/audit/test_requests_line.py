@@ -8,7 +8,13 @@ from scanner.audit import requests
 from scanner.model import Tier
 from tests.proof.judge.injected import MODULES
 
-PROBES = {"codesys": "codesys", "codesys2": "codesys", "pcworx": "pcworx", "proconos": "proconos"}
+PROBES = {
+    "codesys": "codesys",
+    "codesys2": "codesys",
+    "pcworx": "pcworx",
+    "proconos": "proconos",
+    "crimson": "crimson",
+}
 """By module of injected offences."""
 
 
