@@ -19,6 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from lab.frames import PROTOCOLS
 from lab.plant import STANDARD_PORTS, Device, Plant, shifted
 
 SECRET_NAME = "walkdown-reader"  # noqa: S105 - the name of a file
@@ -135,14 +136,22 @@ def _zone(
 ) -> str:
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
     head = {**zone, "window": "now", "profile": zone.get("profile", "default")}
+    ports = dict(zone.get("ports", {}))
     if base_port_offset:
-        standard = STANDARD_PORTS.items()
-        head["ports"] = {name: shifted(port, base_port_offset) for name, port in standard}
+        ports = {name: port for name, port in STANDARD_PORTS.items() if _everywhere(name)} | ports
+    if ports:
+        head["ports"] = {name: shifted(port, base_port_offset) for name, port in ports.items()}
     text = _indent(_block([head]), 2) + "    assets:\n"
     for device in devices:
         asset = _asset(device, base_port_offset=base_port_offset, host_keys=host_keys)
         text += f"      # {device.note}\n" + _indent(_block([asset]), 6)
     return text
+
+
+def _everywhere(protocol: str) -> bool:
+    """Whether a zone's ports name it for all addresses of the zone."""
+    known = PROTOCOLS.get(protocol)
+    return known is None or not known.named_only
 
 
 def _asset(
@@ -158,6 +167,8 @@ def _asset(
                 "secret": f"file:secrets/{SECRET_NAME}",
                 "host_key": host_keys[device.name],
             }
+        elif key == "ports":
+            asset[key] = {name: shifted(port, base_port_offset) for name, port in value.items()}
         elif key == "expected_services":
             asset[key] = [
                 {**flow, "port": shifted(flow["port"], base_port_offset)} for flow in value

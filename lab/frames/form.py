@@ -58,6 +58,9 @@ class Protocol:
     port: int
     """The standard port, before the offset of a lab that may not bind low ports."""
     transports: tuple[Literal["tcp", "udp"], ...] = ("tcp",)
+    named_only: bool = False
+    """Asked only where a site file names it, by `ports` in a plant's zone or `declared`: such a
+    plant's site file does not name it elsewhere."""
 
     # --- what the fronts count
     length: Length | None = None

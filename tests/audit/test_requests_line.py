@@ -14,6 +14,7 @@ PROBES = {
     "pcworx": "pcworx",
     "proconos": "proconos",
     "crimson": "crimson",
+    "atg": "atg",
 }
 """By module of injected offences."""
 

@@ -18,6 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lab import control
+from lab.frames import PROTOCOLS
 from lab.plant import PLANTS, STANDARD_PORTS
 
 FIRST_OCTET, OCTETS_EACH, WORKERS = 160, 12, 8
@@ -60,7 +61,11 @@ class Standing:
 
     def ports(self) -> dict[str, int]:
         """For `ports:` of a site file."""
-        return {name: port + self.offset for name, port in STANDARD_PORTS.items()}
+        return {
+            name: port + self.offset
+            for name, port in STANDARD_PORTS.items()
+            if not PROTOCOLS[name].named_only
+        }
 
     def ledger(self, name: str) -> dict[str, Any]:
         text = (self.folder / "ledgers" / f"{name}.json").read_text(encoding="utf-8")
