@@ -48,8 +48,8 @@ CHECK = Check(
     needs_outage=True,
     attack=("T0855", "T0861"),
     protocols=(
-        "ads", "atg", "bacnet", "codesys", "crimson", "dnp3", "fins", "fox", "hartip", "iec104",
-        "knx", "melsoft", "mms", "nport", "pcworx", "proconos", "profinet", "s7plus", "slmp",
-        "srtp", "umas",
+        "ads", "atg", "bacnet", "codesys", "codesys2", "crimson", "dnp3", "fins", "fox",
+        "hartip", "iec104", "knx", "melsoft", "mms", "nport", "pcworx", "proconos", "profinet",
+        "s7plus", "slmp", "srtp", "umas",
     ),
 )  # fmt: skip

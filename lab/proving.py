@@ -40,6 +40,7 @@ from ruamel.yaml import YAML
 from lab.errors import LabError
 from lab.faults import FAULTS, given
 from lab.faults.base import Behaviour
+from lab.frames import PROTOCOLS
 from lab.ledger import write_json
 from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS, is_opt_in
 
@@ -329,6 +330,9 @@ class _Builder:
         }
         if kind.probes:
             zone["probes"] = list(kind.probes)
+        known = PROTOCOLS.get(kind.target)
+        if known is not None and known.opt_in:
+            zone["ports"] = {kind.target: known.port}
         self._zones.append(zone)
         return name
 

@@ -135,13 +135,16 @@ def _zone(
 ) -> str:
     devices = [d for d in plant.devices if d.zone == zone["id"] and d.declared is not None]
     head = {**zone, "window": "now", "profile": zone.get("profile", "default")}
+    ports = dict(zone.get("ports", {}))
     if base_port_offset:
         named = set(zone.get("probes", ()))
-        head["ports"] = {
-            name: shifted(port, base_port_offset)
+        ports = {
+            name: port
             for name, port in STANDARD_PORTS.items()
             if name in named or not is_opt_in(name)
-        }
+        } | ports
+    if ports:
+        head["ports"] = {name: shifted(port, base_port_offset) for name, port in ports.items()}
     text = _indent(_block([head]), 2) + "    assets:\n"
     for device in devices:
         asset = _asset(device, base_port_offset=base_port_offset, host_keys=host_keys)
@@ -162,6 +165,8 @@ def _asset(
                 "secret": f"file:secrets/{SECRET_NAME}",
                 "host_key": host_keys[device.name],
             }
+        elif key == "ports":
+            asset[key] = {name: shifted(port, base_port_offset) for name, port in value.items()}
         elif key == "expected_services":
             asset[key] = [
                 {**flow, "port": shifted(flow["port"], base_port_offset)} for flow in value

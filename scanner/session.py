@@ -43,6 +43,7 @@ from scanner.spec import (
     Framer,
     Guard,
     Login,
+    OwnEnd,
     Probe,
     Span,
     TlsInfo,
@@ -266,6 +267,17 @@ class GovernedSession:
     def now(self) -> datetime:
         return self._governor.clock.wall()
 
+    async def own_end(self) -> OwnEnd:
+        if self._target.transport is not Transport.UDP:
+            raise ToolBug("only a datagram conversation has its own end before it begins")
+        await self._after_canary()
+        self._check(0.0)
+        await self._take_slot()
+        if self._wire is None:
+            await self._connect("own end")
+        assert self._wire is not None  # noqa: S101 - set by _connect
+        return self._wire.own_end()
+
     async def pause(self, seconds: float) -> None:
         await self._governor.sleep(min(seconds, max(self._left(), 0.0)))
 
@@ -484,7 +496,8 @@ class GovernedSession:
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
         self._connections += 1
         self._silence, self._quiet = None, None
-        wire = Wire(self._target, self._device, self._governor, self._may_go)
+        own_ports = self._probe.own_ports
+        wire = Wire(self._target, self._device, self._governor, self._may_go, own_ports)
         port = self._target.port
         try:
             with ExitStack() as stack:

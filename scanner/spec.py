@@ -111,6 +111,18 @@ class TlsInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEnd:
+    """
+    Our end of a datagram conversation. `prefix` is the length of the network that this machine and
+    the device have in common on a link, None where a router lies between or it cannot be told.
+    """
+
+    address: str
+    port: int
+    prefix: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """
     The operator's own read-only login on this device, bound to a pinned host key.
@@ -221,6 +233,13 @@ class Session(Protocol):
 
     async def pause(self, seconds: float) -> None:
         """Wait, as the governor's clock counts. Never longer than the session's deadline."""
+        ...
+
+    async def own_end(self) -> OwnEnd:
+        """
+        Where datagrams of this session leave from, for protocols that carry it in what they say.
+        Sends nothing. Raises Withheld where none of the probe's `own_ports` is free.
+        """
         ...
 
     async def exchange(
@@ -344,6 +363,11 @@ class Probe:
     follows: str = ""
     unless: str = ""
     spoken_by: str = ""
+    own_ports: tuple[int, ...] = ()
+    """
+    UDP: ports of ours from which it is asked, the first that is free; () leaves it to the kernel.
+    For protocols whose answers go to fixed ports, wherever the question came from.
+    """
     prepare: Callable[[], object] = lambda: None
     """
     Called once before the first packet of a scan that has this probe in its plan: to load what is

@@ -17,12 +17,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TypeVar
 
 from scanner import tripwire
-from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError
+from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError, Withheld
 from scanner.governor import CONNECT_S, Device, Governor, Reservation
 from scanner.model import Target, Transport
+from scanner.spec import OwnEnd
 
 T = TypeVar("T")
 
@@ -99,7 +101,9 @@ class Wire:
         device: Device,
         governor: Governor,
         may_go: Callable[[bool], None],
+        own_ports: tuple[int, ...] = (),
     ) -> None:
+        self._own_ports = own_ports
         self._target = target
         self._device = device
         self._governor = governor
@@ -188,8 +192,35 @@ class Wire:
             finally:
                 reservation.settle(used, self._governor.clock.monotonic())
         else:
+            if self._own_ports:
+                self._bind_own()
             await self._connect(timeout_s)  # sends nothing
         self.connected = True
+
+    def _bind_own(self) -> None:
+        """
+        Take the first of our own ports that is free. Several sockets of ours may share one: each
+        is connected, and the kernel gives a datagram to the socket that is connected to its sender.
+        Raises Withheld when another program has them all, Unreachable without a route.
+        """
+        own = source_towards(self._target.address)
+        if own is None:
+            raise Unreachable(f"no route to {self._target.address}")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for port in self._own_ports:
+            try:
+                self._socket.bind((own, port))
+            except OSError:
+                continue
+            return
+        ports = ", ".join(map(str, self._own_ports))
+        raise Withheld(f"another program on this machine has UDP ports {ports}: nothing was sent")
+
+    def own_end(self) -> OwnEnd:
+        """Of a connected datagram socket."""
+        address, port = self._socket.getsockname()[:2]
+        own = str(address).partition("%")[0]
+        return OwnEnd(address=own, port=int(port), prefix=shared_prefix(self._target.address))
 
     async def _reserve(
         self, packets: int, *, closing: bool = False, begun: bool = False, then: int = 0
@@ -561,6 +592,39 @@ def _settle(ready: asyncio.Future[None]) -> None:
 def has_route(address: str) -> bool:
     """Whether this machine has a route to an address. Sends nothing."""
     return source_towards(address) is not None
+
+
+def shared_prefix(address: str, routes: Path = Path("/proc/net/route")) -> int | None:
+    """
+    Length of the IPv4 network in which this machine reaches an address without a router; None
+    where there is none, or the kernel's routing table (Linux, proc(5)) cannot be read.
+
+    Each line of it has destination, gateway and mask as numbers in hex, in this machine's byte
+    order; flag 1 is up, 2 is through a gateway. The longest mask wins.
+    """
+    wanted = ip_address(address)
+    if wanted.version != 4:
+        return None
+    if wanted.is_loopback:
+        return 8
+    try:
+        lines = routes.read_text(encoding="ascii").splitlines()[1:]
+    except (OSError, UnicodeDecodeError):
+        return None
+    best: tuple[int, bool] | None = None
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 8:
+            continue
+        destination, mask = (
+            int.from_bytes(int(fields[at], 16).to_bytes(4, sys.byteorder), "big") for at in (1, 7)
+        )
+        flags, length = int(fields[3], 16), mask.bit_count()
+        if not flags & 1 or int(wanted) & mask != destination:
+            continue
+        if best is None or length > best[0]:
+            best = (length, bool(flags & 2))
+    return None if best is None or best[1] else best[0]
 
 
 def source_towards(address: str) -> str | None:

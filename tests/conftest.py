@@ -26,7 +26,7 @@ from scanner.guards import open_guard
 from scanner.model import Target, Tier
 from scanner.profiles import LAB, Profile
 from scanner.session import GovernedSession, Grant
-from scanner.spec import DefaultCredential, Framer, Login, Probe, Span, TlsInfo
+from scanner.spec import DefaultCredential, Framer, Login, OwnEnd, Probe, Span, TlsInfo
 from scanner.windows import Permission
 
 Answer = Callable[[bytes | None], bytes]
@@ -65,11 +65,16 @@ class ReplaySession:
         default_credentials: tuple[DefaultCredential, ...] = (),
         attempts: object | None = None,
         tls: TlsInfo | None = None,
+        own: OwnEnd = OwnEnd(address="192.0.2.9", port=1740, prefix=24),  # noqa: B008 - frozen
     ) -> None:
+        self.own = own
         self.probe = probe
         self.answer = answer
         self.target = Target(
-            zone="z", address="127.0.0.1", port=port or probe.ports[0], transport=probe.transport
+            zone="z",
+            address="127.0.0.1",
+            port=port or next(iter(probe.ports), 1),
+            transport=probe.transport,
         )
         self.tier: Tier = probe.tier
         self.options: Mapping[str, object] = options or {}
@@ -87,6 +92,9 @@ class ReplaySession:
 
     def now(self) -> datetime:
         return NOON
+
+    async def own_end(self) -> OwnEnd:
+        return self.own
 
     async def pause(self, seconds: float) -> None:
         pass

@@ -17,7 +17,7 @@ from scanner.errors import BadReply, Closed, GuardRefused, Reset, Silent
 from scanner.facts import Fact
 from scanner.guards import open_guard
 from scanner.model import Target, Tier
-from scanner.spec import DefaultCredential, Framer, Login, Probe, Span, TlsInfo
+from scanner.spec import DefaultCredential, Framer, Login, OwnEnd, Probe, Span, TlsInfo
 from tests.probes.ledger import Ledger
 
 T = TypeVar("T")
@@ -69,7 +69,10 @@ class FuzzSession:
         self.dialogue = dialogue
         self.damage = damage
         self.target = Target(
-            zone="z", address="192.0.2.1", port=probe.ports[0], transport=probe.transport
+            zone="z",
+            address="192.0.2.1",
+            port=next(iter(probe.ports), 1),
+            transport=probe.transport,
         )
         self.tier: Tier = probe.tier
         self.options = dialogue.options
@@ -88,6 +91,9 @@ class FuzzSession:
 
     def now(self) -> datetime:
         return NOON
+
+    async def own_end(self) -> OwnEnd:
+        return OwnEnd(address="192.0.2.9", port=1740, prefix=24)
 
     async def pause(self, seconds: float) -> None:
         return None

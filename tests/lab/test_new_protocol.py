@@ -221,7 +221,7 @@ def test_a_second_plants_device_is_proved_with(
     monkeypatch.setattr(proving, "PLANTS", tmp_path)
     _make_known(monkeypatch, replace(TOY, transports=("udp",)))
 
-    (kind,) = (each for each in proving.all_kinds() if each.target == "toy")
+    (kind,) = proving.kinds_for("toy")
     raw = proving.plant([kind, "modbus"])
 
     assert kind.shipped == "a-second/PLC-11"
