@@ -38,6 +38,7 @@ class Keys:
         self._now = now
         self._host_keys: dict[tuple[str, str], asyncssh.SSHKey] = {}
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._applications: dict[tuple[str, str], bytes] = {}
 
     def host_key(self, name: str, algorithm: str = "ssh-ed25519") -> asyncssh.SSHKey:
         """`algorithm` is "ssh-ed25519", "ecdsa-sha2-nistp256" or "ssh-rsa" (with 1024 bits)."""
@@ -59,6 +60,37 @@ class Keys:
         if context is None:
             context = self._contexts[name, kind] = self._make_context(name, kind)
         return context
+
+    def application(self, uri: str, kind: str) -> bytes:
+        """
+        An OPC UA application's own certificate, as DER, with its URI in it. `kind`: "good"
+        (2048-bit RSA), "expired" (as good, but ended last year), "small_key" (1024-bit RSA).
+        """
+        der = self._applications.get((uri, kind))
+        if der is None:
+            if kind not in ("good", "expired", "small_key"):
+                raise LabError(f"{uri}: unknown kind of certificate {kind!r} in the plant file")
+            bits = 1024 if kind == "small_key" else 2048
+            key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+            text = re.sub(r"[^!-~]", "?", uri)[:200]  # it goes into an IA5String
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[-60:])])
+            certificate = (
+                x509.CertificateBuilder()
+                .subject_name(subject)
+                .issuer_name(subject)
+                .public_key(key.public_key())
+                .serial_number(x509.random_serial_number())
+                .not_valid_before(self._now - timedelta(days=700 if kind == "expired" else 30))
+                .not_valid_after(self._now + timedelta(days=-335 if kind == "expired" else 800))
+                .add_extension(
+                    x509.SubjectAlternativeName([x509.UniformResourceIdentifier(text)]),
+                    critical=False,
+                )
+                .sign(key, hashes.SHA256())
+            )
+            der = certificate.public_bytes(serialization.Encoding.DER)
+            self._applications[uri, kind] = der
+        return der
 
     def _make_context(self, name: str, kind: str) -> ssl.SSLContext:
         key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey

@@ -109,6 +109,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         _kind("modbus", "PLC-11", "modbus"),
         _kind("modbus_read", "PLC-11", "modbus", after=1),
+        _kind("umas", "COIL-1", "umas", probes=("modbus", "umas"), after=2),
         _kind("s7", "PLC-12", "s7"),
         _kind("s7_read", "PLC-12", "s7", after=1),
         _kind("enip", "PLC-14", "enip"),

@@ -569,6 +569,24 @@ class VncFace:
     refused: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationCertificate:
+    """The application instance certificate that an OPC UA server shows; nothing is verified."""
+
+    kind: Literal["application_certificate"] = "application_certificate"
+    subject: str | None = None
+    issuer: str | None = None
+    self_signed: bool | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    key_type: str | None = None
+    key_bits: int | None = None
+    signature_hash: str | None = None
+    names: tuple[str, ...] = ()
+    fingerprint_sha256: str | None = None
+    seen_at: datetime | None = None
+
+
 Fact = Annotated[
     DeviceIdentity
     | ModbusAccess
@@ -603,6 +621,7 @@ Fact = Annotated[
     | ProgramBlock
     | BacnetAccess
     | OpcUaEndpoint
+    | ApplicationCertificate
     | SmbFace
     | RdpFace
     | VncFace,

@@ -49,7 +49,7 @@ def test_every_request_that_a_probe_plans_is_a_read_a_session_or_a_granted_login
 
 
 def test_a_probe_without_a_reader_is_unknown() -> None:
-    (found,) = requests.name("profinet", Tier.IDENTIFY, b"\x01")
+    (found,) = requests.name("nobody", Tier.IDENTIFY, b"\x01")
 
     assert (found.verdict, found.foreign) == ("unknown", True)
 
@@ -70,16 +70,18 @@ def test_every_file_of_a_protocol_is_found() -> None:
     }.items()
 
 
-UMAS = """
+RIDER = """
 from scanner.audit.requests.form import Named, Reader, either
 from scanner.audit.requests.modbus import pdus, units_of
 
 def read(request, tier):
     for pdu in pdus(request):
         reads = pdu[0] == 0x5A and pdu[2] in (0x02, 0x04)
-        yield Named(protocol="umas", service=f"{pdu[2]:#x}", verdict=either(reads))
+        yield Named(protocol="rider", service=f"{pdu[2]:#x}", verdict=either(reads))
 
-READERS = (Reader(protocol="umas", read=read, probes=(PROBE,), is_control=True, units_of=units_of),)
+READERS = (
+    Reader(protocol="rider", read=read, probes=(PROBE,), is_control=True, units_of=units_of),
+)
 """
 
 
@@ -100,17 +102,17 @@ def add_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 
 def test_a_protocol_on_another_s_port_is_one_file_more(add_file: Callable[[str], None]) -> None:
-    add_file(UMAS.replace("PROBE", '"umas"'))
+    add_file(RIDER.replace("PROBE", '"rider"'))
     read, write = modbus(b"\x5a\x00\x02"), modbus(b"\x5a\x00\x29", unit=7)
 
-    assert verdicts("umas", read + write) == ["read", "write"]
+    assert verdicts("rider", read + write) == ["read", "write"]
     assert verdicts("modbus", read) == ["write"]
     assert verdicts("modbus", modbus(b"\x11")) == ["read"]
-    assert requests.readers()["umas"].units_of(read + write) == {1, 7}
+    assert requests.readers()["rider"].units_of(read + write) == {1, 7}
 
 
 def test_two_readers_for_one_probe_are_refused(add_file: Callable[[str], None]) -> None:
-    add_file(UMAS.replace("PROBE", '"modbus"'))
+    add_file(RIDER.replace("PROBE", '"modbus"'))
 
     with pytest.raises(ToolBug, match="'modbus'"):
         requests.readers()

@@ -22,7 +22,6 @@ WRITES: Requests = {
     "modbus write file": (
         "tcp", 502, (bytes.fromhex("00010000000cff15090600010000000100ff"),),
     ),
-    "modbus UMAS": ("tcp", 502, (bytes.fromhex("000100000004ff5a0002"),)),
     "modbus CANopen": ("tcp", 502, (bytes.fromhex("000100000005ff2b0d0000"),)),
 }  # fmt: skip
 
