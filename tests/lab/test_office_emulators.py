@@ -1,0 +1,97 @@
+"""The emulators of IT services answer as recorded servers did, and note what acts on them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+Dial = Callable[[int, int], socket.socket]
+
+
+def exchanges(captures: Path, name: str) -> list[tuple[bytes, bytes]]:
+    record = json.loads((captures / f"{name}.json").read_text())
+    return [
+        (bytes.fromhex(each["request_hex"]), bytes.fromhex(each["response_hex"]))
+        for each in record["exchanges"]
+    ]
+
+
+def heard(sock: socket.socket, length: int) -> bytes:
+    found = b""
+    while len(found) < length and (data := sock.recv(4096)):
+        found += data
+    return found
+
+
+# --- VNC ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("vnc__vnc_3.8_openwall", {"types": [2]}),
+        ("vnc__vnc_scanner_target", {"types": [2, 16]}),
+        ("vnc__vnc_failure_reason", {"reason": "A" * 16}),
+    ],
+)
+async def test_a_vnc_server_says_what_a_recorded_one_said(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", **settings}]})
+    (_, greeting), (version, offer) = exchanges(captures, recording)
+
+    def client() -> tuple[bytes, bytes]:
+        with dial(1, 5900) as sock:
+            first = heard(sock, 12)
+            sock.sendall(version)
+            return first, heard(sock, len(offer))
+
+    assert await asyncio.to_thread(client) == (greeting, offer)
+    assert plant.ledgers["D1"].functions == {"vnc version 003.008": 1}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_a_desktop_that_is_taken_is_noted_as_a_write(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", "types": [1], "desktop": "Pump 1"}]})
+
+    def client() -> bytes:
+        with dial(1, 5900) as sock:
+            heard(sock, 12)
+            sock.sendall(b"RFB 003.008\n")
+            heard(sock, 2)
+            sock.sendall(b"\x01")
+            heard(sock, 4)
+            sock.sendall(b"\x01")
+            shown = heard(sock, 24 + 6)
+            sock.sendall(bytes.fromhex("040100000000ff0d"))
+            sock.shutdown(socket.SHUT_WR)
+            return shown + heard(sock, 1)
+
+    assert (await asyncio.to_thread(client))[-6:] == b"Pump 1"
+    writes = plant.ledgers["D1"].writes
+    assert set(writes) == {
+        "vnc security type 1", "vnc ClientInit", "vnc a message to the desktop",
+    }  # fmt: skip
+
+
+async def test_a_vnc_password_is_asked_for_and_refused(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", "version": "003.003", "types": [2]}]})
+
+    def client() -> bytes:
+        with dial(1, 5900) as sock:
+            heard(sock, 12)
+            sock.sendall(b"RFB 003.003\n")
+            heard(sock, 20)
+            sock.sendall(bytes(16))
+            return heard(sock, 4)
+
+    assert await asyncio.to_thread(client) == b"\0\0\0\1"
+    assert plant.ledgers["D1"].logins == {"vnc password rejected": 1}
