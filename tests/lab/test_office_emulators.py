@@ -95,3 +95,68 @@ async def test_a_vnc_password_is_asked_for_and_refused(begin: Any, dial: Dial) -
 
     assert await asyncio.to_thread(client) == b"\0\0\0\1"
     assert plant.ledgers["D1"].logins == {"vnc password rejected": 1}
+
+
+# --- RDP ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("rdp__windows_nla_hybrid_ex", {"security": ["credssp", "credssp_early"]}),
+        ("rdp__windows_neg_failure", {"security": ["rdp"]}),
+        ("rdp__windows_standard_rdp_security", {"security": ["rdp"], "flags": 0}),
+    ],
+)
+async def test_an_rdp_server_confirms_as_a_recorded_one_did(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    plant = await begin({"services": [{"protocol": "rdp", **settings}]})
+    ((request, confirm),) = exchanges(captures, recording)
+
+    def client() -> bytes:
+        with dial(1, 3389) as sock:
+            sock.sendall(request)
+            return heard(sock, len(confirm))
+
+    assert await asyncio.to_thread(client) == confirm
+    assert not plant.ledgers["D1"].writes
+
+
+@pytest.mark.parametrize(
+    ("security", "offered", "negotiation"),
+    [
+        (["credssp"], 1, "0300080005000000"),
+        (["tls"], 0, "0300080001000000"),
+        (["tls", "credssp"], 11, "021f080002000000"),
+        (["tls", "credssp"], 1, "021f080001000000"),
+    ],
+)
+async def test_an_rdp_server_says_why_not(
+    begin: Any, dial: Dial, security: list[str], offered: int, negotiation: str
+) -> None:
+    await begin({"services": [{"protocol": "rdp", "security": security}]})
+
+    request = bytes.fromhex("030000130ee0000000000001000800") + offered.to_bytes(4, "little")
+
+    def client() -> bytes:
+        with dial(1, 3389) as sock:
+            sock.sendall(request)
+            return heard(sock, 19)[11:]
+
+    assert (await asyncio.to_thread(client)).hex() == negotiation
+
+
+async def test_what_follows_an_rdp_negotiation_is_noted_as_a_write(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "rdp"}]})
+
+    def client() -> None:
+        with dial(1, 3389) as sock:
+            sock.sendall(bytes.fromhex("030000130ee000000000000100080001000000"))
+            heard(sock, 19)
+            sock.sendall(bytes.fromhex("1603010005") + b"hello")
+            sock.shutdown(socket.SHUT_WR)
+            heard(sock, 1)
+
+    await asyncio.to_thread(client)
+    assert plant.ledgers["D1"].writes == {"rdp TLS": 1}
