@@ -35,7 +35,7 @@ def judge(fact: RdpFace, site: SitePolicy) -> tuple[Judgement, ...]:
 CHECK = Check(
     id="rdp_no_nla",
     title="Remote Desktop without network level authentication",
-    requirements=("SR 1.1", "SR 1.13"),
+    requirements=("SR 1.1",),
     severity=Severity.MEDIUM,
     exploitability=Exploitability.SKILLED,
     reads=RdpFace,

@@ -160,3 +160,70 @@ async def test_what_follows_an_rdp_negotiation_is_noted_as_a_write(begin: Any, d
 
     await asyncio.to_thread(client)
     assert plant.ledgers["D1"].writes == {"rdp TLS": 1}
+
+
+# --- SMB ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("smb__windows_2000_substation_server", {"computer": "SAS1", "native_os": "Windows 5.0"}),
+        ("smb__qnap_ts412_samba", {"computer": "TS412", "native_os": "QTS"}),
+    ],
+)
+async def test_an_old_smb_server_answers_recorded_clients_with_names(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    service = {"protocol": "smb", "dialect": None, "smb1": True, **settings}
+    plant = await begin({"services": [service]})
+    asked = [(a, b) for a, b in exchanges(captures, recording) if a[4:8] == b"\xffSMB"]
+
+    def client() -> list[bytes]:
+        found = []
+        with dial(1, 445) as sock:
+            for request, _ in asked:
+                sock.sendall(request)
+                head = heard(sock, 4)
+                found.append(head + heard(sock, 4 + int.from_bytes(head[1:4], "big") - len(head)))
+        return found
+
+    for mine, (_, theirs) in zip(await asyncio.to_thread(client), asked, strict=True):
+        assert mine[8:13] == theirs[8:13]  # command and status
+        assert mine[28:32] == theirs[28:32] or mine[8] == 0x73  # tree, process; a user comes later
+        assert mine[37:39] == theirs[37:39]  # the dialect; the next command
+        for word in settings.values():
+            assert (word.encode("utf-16-le") in mine) == (word.encode("utf-16-le") in theirs)
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_a_second_leg_is_refused_and_noted(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "smb"}]})
+    head = b"\xfeSMB\x40\0" + bytes(6) + b"\x01\0\x01\0" + bytes(48)
+    token = b"NTLMSSP\0\x03\0\0\0" + bytes(52)
+    body = b"\x19\0\0\x01" + bytes(8) + b"\x58\0\x40\0" + bytes(8) + token
+    message = head + body
+
+    def client() -> bytes:
+        with dial(1, 445) as sock:
+            sock.sendall(b"\0" + len(message).to_bytes(3, "big") + message)
+            return heard(sock, 77)
+
+    assert (await asyncio.to_thread(client))[12:16] == bytes.fromhex("6d0000c0")
+    assert plant.ledgers["D1"].writes == {"smb SMB2 0x01 NTLM 3": 1}
+    assert plant.ledgers["D1"].logins == {"smb NTLM rejected": 1}
+
+
+async def test_a_version_that_is_not_spoken_ends_the_connection(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "smb"}]})
+
+    negotiate = bytes.fromhex("0000002fff534d4272000000001801c8") + bytes(12)
+    negotiate += bytes.fromhex("ffff010000000100000c00024e54204c4d20302e313200")
+
+    def client() -> bytes:
+        with dial(1, 445) as sock:
+            sock.sendall(negotiate)
+            return heard(sock, 1)
+
+    assert await asyncio.to_thread(client) == b""
+    assert plant.ledgers["D1"].half_closes == 0

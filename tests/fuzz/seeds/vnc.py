@@ -9,7 +9,6 @@ import probes.vnc
 from tests.fuzz.seeds.form import captured, script
 from tests.fuzz.session import Dialogue
 
-OURS = {"probes.vnc.spoken_with": "a version already decoded"}
 OUR_PARAMETERS = ("version",)
 
 
