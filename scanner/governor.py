@@ -654,13 +654,13 @@ class Governor:
         """The device reset a connection in mid-exchange."""
         self._sign(device, f"port {port}, {question}: reset in mid-exchange")
 
-    def note_handshake_reset(self, device: Device, port: int) -> None:
+    def note_refusing_reset(self, device: Device, port: int, question: str) -> None:
         """
-        Some servers refuse an old TLS version with a reset, others reset because they are not well:
-        a canary finds out.
+        Some servers refuse an old version (of TLS, of SMB) with a reset, others reset because they
+        are not well: a canary finds out.
         """
         if self.has_answered(device):
-            self._ask_canary(device, f"port {port}, TLS handshake: reset")
+            self._ask_canary(device, f"port {port}, {question}: reset")
 
     def note_reset_at_once(self, device: Device, port: int) -> None:
         """

@@ -331,6 +331,7 @@ class GovernedSession:
         deadline_s: float = 5.0,
         max_reply: int = READ_LIMIT,
         whatever_came: bool = False,
+        may_reset: bool = False,
     ) -> bytes:
         if request is not None:
             self._judge(request)
@@ -356,7 +357,7 @@ class GovernedSession:
             if framer is None:
                 return b""
             record.reply = await self._read_reply(
-                request, framer, label, deadline_s, max_reply, whatever_came, record
+                request, framer, label, deadline_s, max_reply, whatever_came, may_reset, record
             )
             return record.reply
 
@@ -563,6 +564,7 @@ class GovernedSession:
         deadline_s: float,
         max_reply: int,
         whatever_came: bool,
+        may_reset: bool,
         record: _Record,
     ) -> bytes:
         clock = self._governor.clock.monotonic
@@ -609,7 +611,10 @@ class GovernedSession:
                     self._note_silence(label, asked_at)
                 raise
             except Reset:
-                self._governor.note_reset(self._device, self._target.port, label)
+                if not may_reset or received:
+                    self._governor.note_reset(self._device, self._target.port, label)
+                elif not self._canary:
+                    self._governor.note_refusing_reset(self._device, self._target.port, label)
                 raise
             except Refused:  # of a datagram
                 self._governor.note_refused(self._device, self._target.port)
@@ -767,7 +772,7 @@ class GovernedSession:
         if record.reply:
             self._governor.note_reset(self._device, self._target.port, label)
         elif not self._canary:
-            self._governor.note_handshake_reset(self._device, self._target.port)
+            self._governor.note_refusing_reset(self._device, self._target.port, "TLS handshake")
 
     def _judge_records(self, data: bytes) -> None:
         guard = open_guard("tls")

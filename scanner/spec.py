@@ -252,6 +252,7 @@ class Session(Protocol):
         deadline_s: float = 5.0,
         max_reply: int = 256 * 1024,
         whatever_came: bool = False,
+        may_reset: bool = False,
     ) -> bytes:
         """
         Send one frame and return one whole reply.
@@ -259,7 +260,9 @@ class Session(Protocol):
         `request` None: the server speaks first. `framer` None: a goodbye, no reply is awaited
         (returns b""). `whatever_came`: when the deadline, the peer's close or `max_reply` ends a
         reply that `framer` still finds incomplete, return the bytes so far instead of raising
-        Silent, Closed or BadReply (banners; still raises when nothing came at all).
+        Silent, Closed or BadReply (banners; still raises when nothing came at all). `may_reset`:
+        servers refuse this request with a reset, so that one before any reply is no sign of
+        distress by itself; a canary finds out.
         Raises Refused, Silent, Reset, Closed, BadReply, Withheld.
         """
         ...

@@ -114,6 +114,7 @@ class FuzzSession:
         deadline_s: float = 5.0,
         max_reply: int = 256 * 1024,
         whatever_came: bool = False,
+        may_reset: bool = False,
     ) -> bytes:
         if self._guard is None:
             self._open()

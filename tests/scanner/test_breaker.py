@@ -235,7 +235,7 @@ def test_a_reset_handshake_is_asked_about_and_is_no_sign() -> None:
     one = device(governor)
     answered(governor, one, port=443)
 
-    governor.note_handshake_reset(one, 443)
+    governor.note_refusing_reset(one, 443, "TLS handshake")
 
     assert one.health.needs_canary
     assert not one.health.signs

@@ -272,6 +272,32 @@ async def test_a_reset_in_mid_exchange_is_a_sign_of_distress(governed) -> None:
     assert len(session.device.health.signs) == 1
 
 
+@pytest.mark.parametrize(("says", "signs"), [(b"", 0), (b"half", 1)])
+async def test_a_reset_that_refuses_is_no_sign_unless_a_reply_had_begun(
+    governed, says: bytes, signs: int
+) -> None:
+    def answer_and_reset(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(100)
+        if says:
+            connection.sendall(says)
+            time.sleep(0.1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_and_reset, args=(listener,))
+        thread.start()
+        async with governed(MODBUS, listener.getsockname()[1]) as session:
+            session.governor.note_alive(session.device, 1)
+            with pytest.raises(Reset):
+                await session.exchange(READ_IDENTITY, mbap, label="x", may_reset=True)
+        thread.join()
+
+    assert len(session.device.health.signs) == signs
+    assert session.device.health.needs_canary
+
+
 async def test_an_endless_reply_is_cut_at_its_bound(governed) -> None:
     async with listening(lambda device, data: b"A" * 5000) as device:
         async with governed(MODBUS, device.port) as session:

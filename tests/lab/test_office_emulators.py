@@ -1,0 +1,229 @@
+"""The emulators of IT services answer as recorded servers did, and note what acts on them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+Dial = Callable[[int, int], socket.socket]
+
+
+def exchanges(captures: Path, name: str) -> list[tuple[bytes, bytes]]:
+    record = json.loads((captures / f"{name}.json").read_text())
+    return [
+        (bytes.fromhex(each["request_hex"]), bytes.fromhex(each["response_hex"]))
+        for each in record["exchanges"]
+    ]
+
+
+def heard(sock: socket.socket, length: int) -> bytes:
+    found = b""
+    while len(found) < length and (data := sock.recv(4096)):
+        found += data
+    return found
+
+
+# --- VNC ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("vnc__vnc_3.8_openwall", {"types": [2]}),
+        ("vnc__vnc_scanner_target", {"types": [2, 16]}),
+        ("vnc__vnc_failure_reason", {"reason": "A" * 16}),
+    ],
+)
+async def test_a_vnc_server_says_what_a_recorded_one_said(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", **settings}]})
+    (_, greeting), (version, offer) = exchanges(captures, recording)
+
+    def client() -> tuple[bytes, bytes]:
+        with dial(1, 5900) as sock:
+            first = heard(sock, 12)
+            sock.sendall(version)
+            return first, heard(sock, len(offer))
+
+    assert await asyncio.to_thread(client) == (greeting, offer)
+    assert plant.ledgers["D1"].functions == {"vnc version 003.008": 1}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_a_desktop_that_is_taken_is_noted_as_a_write(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", "types": [1], "desktop": "Pump 1"}]})
+
+    def client() -> bytes:
+        with dial(1, 5900) as sock:
+            heard(sock, 12)
+            sock.sendall(b"RFB 003.008\n")
+            heard(sock, 2)
+            sock.sendall(b"\x01")
+            heard(sock, 4)
+            sock.sendall(b"\x01")
+            shown = heard(sock, 24 + 6)
+            sock.sendall(bytes.fromhex("040100000000ff0d"))
+            sock.shutdown(socket.SHUT_WR)
+            return shown + heard(sock, 1)
+
+    assert (await asyncio.to_thread(client))[-6:] == b"Pump 1"
+    writes = plant.ledgers["D1"].writes
+    assert set(writes) == {
+        "vnc security type 1", "vnc ClientInit", "vnc a message to the desktop",
+    }  # fmt: skip
+
+
+async def test_a_vnc_password_is_asked_for_and_refused(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "vnc", "version": "003.003", "types": [2]}]})
+
+    def client() -> bytes:
+        with dial(1, 5900) as sock:
+            heard(sock, 12)
+            sock.sendall(b"RFB 003.003\n")
+            heard(sock, 20)
+            sock.sendall(bytes(16))
+            return heard(sock, 4)
+
+    assert await asyncio.to_thread(client) == b"\0\0\0\1"
+    assert plant.ledgers["D1"].logins == {"vnc password rejected": 1}
+
+
+# --- RDP ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("rdp__windows_nla_hybrid_ex", {"security": ["credssp", "credssp_early"]}),
+        ("rdp__windows_neg_failure", {"security": ["rdp"]}),
+        ("rdp__windows_standard_rdp_security", {"security": ["rdp"], "flags": 0}),
+    ],
+)
+async def test_an_rdp_server_confirms_as_a_recorded_one_did(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    plant = await begin({"services": [{"protocol": "rdp", **settings}]})
+    ((request, confirm),) = exchanges(captures, recording)
+
+    def client() -> bytes:
+        with dial(1, 3389) as sock:
+            sock.sendall(request)
+            return heard(sock, len(confirm))
+
+    assert await asyncio.to_thread(client) == confirm
+    assert not plant.ledgers["D1"].writes
+
+
+@pytest.mark.parametrize(
+    ("security", "offered", "negotiation"),
+    [
+        (["credssp"], 1, "0300080005000000"),
+        (["tls"], 0, "0300080001000000"),
+        (["tls", "credssp"], 11, "021f080002000000"),
+        (["tls", "credssp"], 1, "021f080001000000"),
+    ],
+)
+async def test_an_rdp_server_says_why_not(
+    begin: Any, dial: Dial, security: list[str], offered: int, negotiation: str
+) -> None:
+    await begin({"services": [{"protocol": "rdp", "security": security}]})
+
+    request = bytes.fromhex("030000130ee0000000000001000800") + offered.to_bytes(4, "little")
+
+    def client() -> bytes:
+        with dial(1, 3389) as sock:
+            sock.sendall(request)
+            return heard(sock, 19)[11:]
+
+    assert (await asyncio.to_thread(client)).hex() == negotiation
+
+
+async def test_what_follows_an_rdp_negotiation_is_noted_as_a_write(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "rdp"}]})
+
+    def client() -> None:
+        with dial(1, 3389) as sock:
+            sock.sendall(bytes.fromhex("030000130ee000000000000100080001000000"))
+            heard(sock, 19)
+            sock.sendall(bytes.fromhex("1603010005") + b"hello")
+            sock.shutdown(socket.SHUT_WR)
+            heard(sock, 1)
+
+    await asyncio.to_thread(client)
+    assert plant.ledgers["D1"].writes == {"rdp TLS": 1}
+
+
+# --- SMB ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recording", "settings"),
+    [
+        ("smb__windows_2000_substation_server", {"computer": "SAS1", "native_os": "Windows 5.0"}),
+        ("smb__qnap_ts412_samba", {"computer": "TS412", "native_os": "QTS"}),
+    ],
+)
+async def test_an_old_smb_server_answers_recorded_clients_with_names(
+    begin: Any, dial: Dial, captures: Path, recording: str, settings: dict[str, Any]
+) -> None:
+    service = {"protocol": "smb", "dialect": None, "smb1": True, **settings}
+    plant = await begin({"services": [service]})
+    asked = [(a, b) for a, b in exchanges(captures, recording) if a[4:8] == b"\xffSMB"]
+
+    def client() -> list[bytes]:
+        found = []
+        with dial(1, 445) as sock:
+            for request, _ in asked:
+                sock.sendall(request)
+                head = heard(sock, 4)
+                found.append(head + heard(sock, 4 + int.from_bytes(head[1:4], "big") - len(head)))
+        return found
+
+    for mine, (_, theirs) in zip(await asyncio.to_thread(client), asked, strict=True):
+        assert mine[8:13] == theirs[8:13]  # command and status
+        assert mine[28:32] == theirs[28:32] or mine[8] == 0x73  # tree, process; a user comes later
+        assert mine[37:39] == theirs[37:39]  # the dialect; the next command
+        for word in settings.values():
+            assert (word.encode("utf-16-le") in mine) == (word.encode("utf-16-le") in theirs)
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_a_second_leg_is_refused_and_noted(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "smb"}]})
+    head = b"\xfeSMB\x40\0" + bytes(6) + b"\x01\0\x01\0" + bytes(48)
+    token = b"NTLMSSP\0\x03\0\0\0" + bytes(52)
+    body = b"\x19\0\0\x01" + bytes(8) + b"\x58\0\x40\0" + bytes(8) + token
+    message = head + body
+
+    def client() -> bytes:
+        with dial(1, 445) as sock:
+            sock.sendall(b"\0" + len(message).to_bytes(3, "big") + message)
+            return heard(sock, 77)
+
+    assert (await asyncio.to_thread(client))[12:16] == bytes.fromhex("6d0000c0")
+    assert plant.ledgers["D1"].writes == {"smb SMB2 0x01 NTLM 3": 1}
+    assert plant.ledgers["D1"].logins == {"smb NTLM rejected": 1}
+
+
+async def test_a_version_that_is_not_spoken_ends_the_connection(begin: Any, dial: Dial) -> None:
+    plant = await begin({"services": [{"protocol": "smb"}]})
+
+    negotiate = bytes.fromhex("0000002fff534d4272000000001801c8") + bytes(12)
+    negotiate += bytes.fromhex("ffff010000000100000c00024e54204c4d20302e313200")
+
+    def client() -> bytes:
+        with dial(1, 445) as sock:
+            sock.sendall(negotiate)
+            return heard(sock, 1)
+
+    assert await asyncio.to_thread(client) == b""
+    assert plant.ledgers["D1"].half_closes == 0
