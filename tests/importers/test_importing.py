@@ -242,7 +242,7 @@ def test_a_file_name_is_text_and_no_path_in_the_run(
 def test_every_format_is_found_by_walking() -> None:
     names = [one.name for one in discovery.importers()]
 
-    assert names == ["csv", "netbox", "nmap", "zeek", "zgrab2"]
+    assert names == ["csv", "netbox", "nmap", "pcap", "zeek", "zgrab2"]
 
 
 # --- claims ------------------------------------------------------------------------------------
