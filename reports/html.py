@@ -90,6 +90,7 @@ PRESENCE_WORDS = {
     Presence.IDENTITY_DIFFERS: "Identity differs from what is declared",
     Presence.DECLARED_WITHOUT_ADDRESS: "Declared without an address",
     Presence.NOT_VISITED: "Not visited",
+    Presence.CLAIMED: "Named by an imported list only, neither declared nor seen",
 }
 
 PHASES = {1: "0 to 3 months", 2: "3 to 12 months", 3: "12 to 24 months"}
@@ -401,6 +402,7 @@ def _not_seen(a: Assessment) -> tuple[str, ...]:
         (Presence.DECLARED_AND_SILENT, "declared and silent"),
         (Presence.NOT_VISITED, "declared and not visited"),
         (Presence.DECLARED_WITHOUT_ADDRESS, "declared without an address"),
+        (Presence.CLAIMED, "named by an imported list only"),
     ):
         number = sum(asset.presence is presence for asset in a.assets)
         if number:
@@ -558,9 +560,7 @@ def _evidence(a: Assessment) -> tuple[tuple[str, tuple[EvidenceView, ...]], ...]
         view = EvidenceView(
             anchor=f"o-{n}",
             observation=observation,
-            title=f"{observation.probe} on {observation.transport} port {observation.port}"
-            if observation.port
-            else f"{observation.probe} ({observation.source})",
+            title=_title(observation),
             facts=tuple(_fact(fact) for fact in shown),
             facts_left=len(observation.facts) - len(shown),
             exchanges=_dumped(own, anchor_of, proof=in_proof),
@@ -580,6 +580,18 @@ def _evidence(a: Assessment) -> tuple[tuple[str, tuple[EvidenceView, ...]], ...]
         devices.setdefault((exchange.target.zone, exchange.target.address), []).append(view)
     ordered = sorted(devices.items(), key=lambda pair: [_natural(part) for part in pair[0]])
     return tuple((f"{zone} / {address}", tuple(views)) for (zone, address), views in ordered)
+
+
+def _title(observation: Observation) -> str:
+    """What was asked where; of an import, the file with the place in it and the time."""
+    where = f"{observation.transport} port {observation.port}"
+    if observation.imported:
+        service = f"{observation.protocol} on {where}: " if observation.port else ""
+        at = observation.finished_at
+        return f"{service}{observation.source} ({at:%Y-%m-%d %H:%M} {at.tzname() or ''})"
+    if observation.port:
+        return f"{observation.probe} on {where}"
+    return f"{observation.probe} ({observation.source})"
 
 
 def _dumped(

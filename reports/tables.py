@@ -162,6 +162,7 @@ def _asset(asset: Asset) -> dict[str, Any]:
         "services": ", ".join(f"{s.protocol} {s.transport}/{s.port}" for s in answered),
         "presence": str(asset.presence),
         "criticality": asset.criticality,
+        "known_from": ", ".join(asset.origins),
         "conflicts": "; ".join(
             f"{c.field}: " + " / ".join(value for value, _ in c.values) for c in asset.conflicts
         ),

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Literal
 
-from scanner.facts import DeviceIdentity, Fact
+from scanner.facts import ClaimedDevice, DeviceIdentity, Fact
 from scanner.model import (
+    ACTIVE,
     IDENTITY_FIELDS,
     NOBODY_THERE,
     Asset,
@@ -196,12 +197,13 @@ def reach(observations: Iterable[Observation]) -> Reach:
     A connection that came about proves a device, even one that hangs up or says nothing (many let
     only known masters speak). A refused one does too, except on loopback, where the local kernel
     refuses for every address; there it counts as silence. What was read from files (port 0) shows
-    nothing. Silence needs every question asked to its end: a device of which some were withheld,
-    interrupted or failed may have answered just those.
+    nothing, but for a capture or log of the device's own packets (connected). Silence needs every
+    question asked to its end: a device of which some were withheld, interrupted or failed may have
+    answered just those.
     """
     silent = open_ = False
     for observation in observations:
-        if observation.port == 0:
+        if observation.port == 0 and not observation.connected:
             continue
         if observation.connected or observation.outcome in (Outcome.ANSWERED, Outcome.GARBLED):
             return "seen"
@@ -218,9 +220,13 @@ def assets(observations: Sequence[Observation], declared: Sequence[Declared]) ->
     """
     One asset per declared device and per responder, devices behind devices after their parent.
 
-    Identities come from DeviceIdentity facts: per field a value made for the purpose before one
-    from a table before one recognised in text, then the deeper tier, then the older observation.
-    A longer value that contains the preferred one replaces it; any other value is a conflict.
+    Identities come from DeviceIdentity facts: what was asked before what was imported; then per
+    field a value made for the purpose before one from a table before one recognised in text, then
+    the deeper tier, then the older observation (of imported ones: the newer). A longer value of the
+    same standing that contains the preferred one replaces it; any other value is a conflict.
+
+    What a list claims (ClaimedDevice) is no part of an identity: where it differs it is a conflict,
+    and a device that only lists name is an asset of its own, claimed.
     """
     chassis = {
         (entry.zone, address): entry.address
@@ -243,6 +249,8 @@ def assets(observations: Sequence[Observation], declared: Sequence[Declared]) ->
     for (zone, address), own in by_device.items():
         if reach(own) == "seen":
             found += _device(zone, address, own, None)
+        elif any(isinstance(fact, ClaimedDevice) for o in own for fact in o.facts):
+            found.append(_claimed(zone, address, own))
     return tuple(sorted(found, key=_asset_order))
 
 
@@ -287,6 +295,7 @@ def _device(
         fact_sources=tuple(o.id for _, o in own),
         observations=tuple(o.id for o in ordered),
         expected_services=declared.expected_services if declared else (),
+        origins=_unique(map(origin, ordered)),
     )
     return [device, *(_behind(device, sub, behind[sub]) for sub in sorted(behind, key=_natural))]
 
@@ -314,6 +323,62 @@ def _behind(device: Asset, sub_address: str, facts: Sequence[tuple[Fact, Observa
         facts=tuple(fact for fact, _ in facts),
         fact_sources=tuple(o.id for _, o in facts),
         observations=_unique(o.id for _, o in facts),
+        origins=_unique(origin(o) for _, o in facts),
+    )
+
+
+def origin(observation: Observation) -> str:
+    """Where an observation comes from, in the words of Asset.origins."""
+    if not observation.imported:
+        return "asked" if observation.source == ACTIVE else observation.source
+    return observation.source.partition(DIGEST)[0]
+
+
+DIGEST = " (SHA-256 "
+"""Parts an imported observation's source: before it the file, after it digest and place."""
+
+BY_NAME = "name:"
+"""Before the name of a claimed device that has no address, where others have their address."""
+
+
+def _claimed(zone: str, address: str, observations: Sequence[Observation]) -> Asset:
+    """A device that lists name and nobody saw. `declared` is what the newest of them says."""
+    ordered = sorted(observations, key=lambda o: (o.finished_at, question(o), o.id))
+    told = [(fact, o) for o in ordered for fact in o.facts]
+    newest = next(fact for fact, _ in reversed(told) if isinstance(fact, ClaimedDevice))
+    named = address.startswith(BY_NAME)
+    return Asset(
+        id=f"{zone}/{address}",
+        zone=zone,
+        address=None if named else address,
+        sub_address=None,
+        parent=None,
+        name=newest.name,
+        device_class=DeviceClass.UNKNOWN,
+        identity=Identity(),
+        services=(),
+        sources={},
+        conflicts=(),
+        presence=Presence.CLAIMED,
+        declared=_as_identity(newest),
+        criticality=None,
+        addresses=() if named else (address,),
+        facts=tuple(fact for fact, _ in told),
+        fact_sources=tuple(o.id for _, o in told),
+        observations=tuple(o.id for o in ordered),
+        origins=_unique(map(origin, ordered)),
+    )
+
+
+def _as_identity(claim: ClaimedDevice) -> Identity:
+    return Identity(
+        vendor=claim.vendor,
+        model=claim.model,
+        order_number=claim.order_number,
+        hardware=claim.hardware,
+        firmware=claim.firmware,
+        serial=claim.serial,
+        name=claim.own_name,
     )
 
 
@@ -382,6 +447,11 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
     told = sorted(
         ((fact, o) for fact, o in facts if isinstance(fact, DeviceIdentity)), key=_preference
     )
+    claims = [
+        (_as_identity(fact), o)
+        for fact, o in sorted(facts, key=lambda pair: (pair[1].finished_at, pair[1].id))
+        if isinstance(fact, ClaimedDevice)
+    ]
     values: dict[str, str] = {}
     sources: dict[str, tuple[str, ...]] = {}
     conflicts: list[Conflict] = []
@@ -391,12 +461,16 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
         ]
         if not candidates:
             continue
-        shown, source = _choose(name, candidates)
+        imported = [o.imported for fact, o in told if clean(getattr(fact, name)) is not None]
+        shown, source = _choose(name, candidates[: imported.count(imported[0])])
         values[name] = shown
         sources[name] = _unique(
             (source, *(origin for value, origin in candidates if agree(name, shown, value)))
         )
-        others = _distinct(name, shown, candidates)
+        claimed = [
+            (value, o.id) for said, o in claims if (value := clean(getattr(said, name))) is not None
+        ]
+        others = _distinct(name, shown, [*candidates, *claimed])
         if others:
             conflicts.append(Conflict(field=name, values=((shown, source), *others)))
 
@@ -421,12 +495,18 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
 
 def _preference(
     told: tuple[DeviceIdentity, Observation],
-) -> tuple[int, int, str, int, datetime, str]:
-    """Never by time first: a scan that was broken off and resumed shows what a whole one shows."""
+) -> tuple[bool, int, int, float, str, int, datetime, str]:
+    """
+    Never by time first: a scan that was broken off and resumed shows what a whole one shows.
+    Only among imported files, which may be years apart, the newer one comes first.
+    """
     fact, observation = told
+    imported = observation.imported
     return (
+        imported,
         BASES.index(fact.basis),
         -observation.tier.rank,
+        -observation.finished_at.timestamp() if imported else 0.0,
         observation.protocol,
         observation.port,
         observation.finished_at,
@@ -465,6 +545,10 @@ def _services(observations: Sequence[Observation]) -> tuple[Service, ...]:
         if observation.port > 0:
             key = (observation.transport.value, observation.port, observation.protocol)
             ends[key].append(observation)
+    for own in ends.values():
+        asked = [o.finished_at for o in own if not o.imported and o.outcome in SETTLED]
+        if asked:  # a file tells nothing of a service that was asked since
+            own[:] = [o for o in own if not o.imported or o.finished_at > max(asked)]
     return tuple(
         Service(
             transport=own[0].transport,

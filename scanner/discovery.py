@@ -1,5 +1,5 @@
 """
-Finds probes and checks by walking their packages; nothing is registered.
+Finds probes, checks and importers by walking their packages; nothing is registered.
 
 The packages are imported by name, so that no room has to import them.
 """
@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from typing import TypeVar
 
 from scanner.errors import ToolBug
+from scanner.importers.form import Importer
 from scanner.spec import Check, Probe
 
 T = TypeVar("T")
@@ -36,6 +37,14 @@ def probes() -> tuple[Probe, ...]:
     """
     found = sorted(constants("probes", Probe), key=lambda p: (p.name, p.tier.rank, p.ports))
     _refuse_twins(found, "probe", lambda p: f"{p.name} {p.tier} {p.transport} {p.ports}")
+    return tuple(found)
+
+
+@cache
+def importers() -> tuple[Importer, ...]:
+    """Every Importer of the package `scanner.importers`, by name. ToolBug when two share one."""
+    found = sorted(constants("scanner.importers", Importer), key=lambda one: one.name)
+    _refuse_twins(found, "importer", lambda one: one.name)
     return tuple(found)
 
 

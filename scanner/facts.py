@@ -587,6 +587,62 @@ class ApplicationCertificate:
     seen_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """
+    Who talked with whom, as a capture or a log of the network shows it.
+
+    `port` is the server's, None where the protocol has none. `answered` tells whether the server
+    was seen to reply; None: the source does not say. `packets` of both directions.
+    """
+
+    kind: Literal["conversation"] = "conversation"
+    client: str
+    server: str
+    transport: str
+    port: int | None = None
+    protocol: str
+    first_seen: datetime
+    last_seen: datetime
+    packets: int | None = None
+    answered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAddress:
+    """A device's hardware address, and the protocol in which it was told ("arp", "dhcp", …)."""
+
+    kind: Literal["link_address"] = "link_address"
+    mac: str
+    told_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDevice:
+    """
+    What a list says of a device (an asset register, a spreadsheet): said, not seen.
+
+    Never a part of an asset's identity, and never a reason for a check to pass. `zone`, `class_`
+    and `details` (further columns) are in the list's own words; `behind` is a sub-address.
+    """
+
+    kind: Literal["claimed_device"] = "claimed_device"
+    vendor: str | None = None
+    model: str | None = None
+    order_number: str | None = None
+    hardware: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+    name: str | None = None
+    own_name: str | None = None
+    class_: str | None = None
+    mac: str | None = None
+    zone: str | None = None
+    behind: str | None = None
+    addresses: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
+
+
 Fact = Annotated[
     DeviceIdentity
     | ModbusAccess
@@ -624,6 +680,9 @@ Fact = Annotated[
     | ApplicationCertificate
     | SmbFace
     | RdpFace
-    | VncFace,
+    | VncFace
+    | Conversation
+    | LinkAddress
+    | ClaimedDevice,
     Field(discriminator="kind"),
 ]

@@ -3,7 +3,8 @@ From facts to findings: every check on every subject, and a word for what could 
 
 Pure. A check judges what is there; this module turns what is not there into `not_checked`, with
 the reason and, where granting something would help, with what to grant. A missing fact is never a
-pass. One broken check costs its own finding on that subject.
+pass; what was read from an imported file may let a check fail, and never pass. One broken check
+costs its own finding on that subject.
 
 A check that reads a fact is judged per service that told it (a device may offer the same protocol
 on two ports), so ids end in "port N" there. Ids are stable over runs:
@@ -21,6 +22,7 @@ from typing import Literal
 from scanner.correlate import SERVICE_ORDER, reach
 from scanner.facts import (
     Account,
+    ClaimedDevice,
     DeviceSettings,
     Fact,
     LoginUnavailable,
@@ -52,7 +54,12 @@ WORST_FIRST = (
 )
 
 NEVER_MET = frozenset(
-    {Presence.DECLARED_AND_SILENT, Presence.NOT_VISITED, Presence.DECLARED_WITHOUT_ADDRESS}
+    {
+        Presence.DECLARED_AND_SILENT,
+        Presence.NOT_VISITED,
+        Presence.DECLARED_WITHOUT_ADDRESS,
+        Presence.CLAIMED,
+    }
 )
 """Assets of which no question of ours has seen anything."""
 
@@ -94,7 +101,8 @@ def findings(
                 subject = _Subject(scope="zone", key=zone.id, zone=zone.id)
                 unasked = _unasked(zone, observations)
                 judged = Zone(info=zone, assets=own, unasked=unasked)
-                found += _whole(check, subject, judged, site, seen)
+                from_files = frozenset(asset.id for asset in own if _from_files_only(asset, seen))
+                found += _whole(check, subject, judged, site, seen, from_files)
         elif check.reads is Conduit:
             for conduit in conduits:
                 ends = Conduit(
@@ -172,11 +180,33 @@ class _Seen:
         return tuple(o for a in asset.addresses for o in self.stale.get((asset.zone, a), ()))
 
 
+def _from_files_only(asset: Asset, seen: _Seen) -> bool:
+    """Whether imported files alone show that this device is there."""
+    own = seen.of(asset)
+    return reach(own) == "seen" and reach(o for o in own if not o.imported) != "seen"
+
+
+def _no_pass(judgement: Judgement, why: str) -> Judgement:
+    """What somebody recorded or wrote elsewhere lets nothing pass: the device has to be asked."""
+    return replace(
+        judgement, verdict=Verdict.NOT_CHECKED, summary=f"{judgement.summary}, but {why}"
+    )
+
+
 def _whole(
-    check: Check, subject: _Subject, judged: object, site: SitePolicy, seen: _Seen
+    check: Check,
+    subject: _Subject,
+    judged: object,
+    site: SitePolicy,
+    seen: _Seen,
+    from_files: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     by_id: dict[str, list[Judgement]] = defaultdict(list)
     for judgement in _judge(check, judged, site):
+        if judgement.verdict is Verdict.PASS and from_files:
+            number = f"{len(from_files)} device{'' if len(from_files) == 1 else 's'}"
+            why = f"{number} of the zone were seen in imported files only; ask them"
+            judgement = _no_pass(judgement, why)
         by_id[_id(check, subject, "", judgement.about)].append(judgement)
     return [
         _finding(check, subject, name, _worst(own), seen, evidence=_evidence(own))
@@ -220,7 +250,10 @@ def _asset_alone(
     answered = tuple(o.id for o in seen.of(asset) if o.outcome is Outcome.ANSWERED)
     by_id: dict[str, list[Judgement]] = defaultdict(list)
     for judgement in _judge(check, asset, site):
-        if judgement.verdict is Verdict.PASS and not asset.facts and asset.presence in NEVER_MET:
+        told = any(not isinstance(fact, ClaimedDevice) for fact in asset.facts)
+        if judgement.verdict is Verdict.PASS and _from_files_only(asset, seen):
+            judgement = _no_pass(judgement, "it was seen in imported files only; ask it")
+        elif judgement.verdict is Verdict.PASS and not told and asset.presence in NEVER_MET:
             judgement = Judgement(
                 verdict=Verdict.NOT_CHECKED,
                 summary=f"nothing is known about this device: {_why_unseen(asset, seen)}",
@@ -250,6 +283,12 @@ def _facts(
         observation = seen.observations.get(source)
         port = _port(observation)
         for judgement in _judge(check, fact, site):
+            if (
+                judgement.verdict is Verdict.PASS
+                and observation is not None
+                and (observation.imported)
+            ):
+                judgement = _no_pass(judgement, f"only {observation.source} says so; ask it")
             if judgement.verdict is Verdict.NOT_CHECKED and observation is not None:
                 judgement = _with_reason(judgement, check, asset, observation, seen)
             name = _id(check, subject, port, judgement.about)
@@ -353,6 +392,8 @@ def _why_nothing(check: Check, asset: Asset, own: Sequence[Observation], seen: _
     asked = [o for o in own if o.tier is check.tier]
     for observation in sorted(asked, key=lambda o: SERVICE_ORDER.index(o.outcome)):
         return _why(observation)
+    if own and all(o.imported for o in own):
+        return f"not learned: seen in {own[0].source}; the device was not asked"
     granted = seen.tier(asset)
     if granted is not None and not granted.allows(check.tier):
         return (
@@ -390,6 +431,8 @@ def _why(observation: Observation) -> str:
 def _why_unseen(asset: Asset, seen: _Seen) -> str:
     if asset.presence is Presence.DECLARED_WITHOUT_ADDRESS:
         return "declared without an address"
+    if asset.presence is Presence.CLAIMED:
+        return "named by an imported list only"
     observations = seen.of(asset)
     if asset.presence is Presence.DECLARED_AND_SILENT or reach(observations) == "silent":
         return "it answered no question"

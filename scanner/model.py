@@ -58,6 +58,10 @@ NOBODY_THERE = "the address did not resolve on the local link"
 """Why a question was withheld after an earlier one found that nobody is at its address."""
 
 
+ACTIVE, BACKUP = "active", "backup:"
+"""Sources of an observation: what a scan asked; the backup source of an id."""
+
+
 class DeviceClass(StrEnum):
     PLC = "plc"
     RTU = "rtu"
@@ -190,7 +194,9 @@ class Observation:
     What became of one question (one probe on one port of one device in one tier).
 
     `facts` is empty unless the outcome is `answered`. `exchanges` are ids. `connected` tells that a
-    TCP connection came about: somebody is there, even if nothing that we understand was said.
+    TCP connection came about, or that packets of the device itself were seen: somebody is there,
+    even if nothing that we understand was said. `source` is "active" for what a scan asked,
+    "backup:ID" for a backup, and else says in words from which file it was imported.
     """
 
     id: str
@@ -207,8 +213,13 @@ class Observation:
     finished_at: datetime
     facts: tuple[Fact, ...]
     exchanges: tuple[str, ...]
-    source: str = "active"
+    source: str = ACTIVE
     connected: bool = False
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was read from a file that somebody recorded or wrote, and not asked."""
+        return self.source != ACTIVE and not self.source.startswith(BACKUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +265,8 @@ class Presence(StrEnum):
     DECLARED_WITHOUT_ADDRESS = "declared_without_address"
     NOT_VISITED = "not_visited"
     """Declared, but no question was put to it (tier passive, window closed, other pilot device)."""
+    CLAIMED = "claimed"
+    """Named by an imported list only: neither in the site file nor seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +301,8 @@ class Asset:
     observations: tuple[str, ...]
     expected_services: tuple[Flow, ...] = ()
     """What the owner declared that it offers; empty when nothing was declared."""
+    origins: tuple[str, ...] = ()
+    """What is known of it comes from, in words: "asked", "capture plant.pcap", …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

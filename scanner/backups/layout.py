@@ -17,6 +17,8 @@ from scanner.facts import RunningConfiguration
 from scanner.model import Asset, Presence
 
 LONGEST_NAME = 128
+NOT_THE_OWNERS = frozenset({Presence.SEEN_AND_UNDECLARED, Presence.CLAIMED})
+"""Assets whose name is not the site file's word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def wanted(assets: Sequence[Asset], policy: Mapping[str, int]) -> tuple[Wanted, 
 
 
 def _names(asset: Asset) -> tuple[str, ...]:
-    declared = asset.declared is not None and asset.presence is not Presence.SEEN_AND_UNDECLARED
+    declared = asset.declared is not None and asset.presence not in NOT_THE_OWNERS
     own = (asset.name,) if declared else ()
     addresses = (asset.address or "", *asset.addresses)
     names = (*own, *(address.replace(":", "-") for address in addresses))

@@ -413,6 +413,55 @@ def _fail_on(assessment: object, bar: int | None) -> None:
         raise Ended(GAPS)
 
 
+@app.command(
+    "import",
+    epilog="Examples: walkdown import plant.pcap --site site.yaml --out monday; "
+    "walkdown import zeek/*.log nmap.xml --site site.yaml --out logs; "
+    "walkdown import register.csv --site site.yaml --out list; "
+    "then walkdown assess night1 monday --out both. docs/import.md lists formats and fields.",
+)
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files to read.", show_default=False)],
+    site_file: Annotated[Path, typer.Option("--site", help="The site file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--out", help="Folder for the run; a new one.", show_default=False)
+    ],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="auto, pcap, zeek, nmap, zgrab2, netbox or csv."),
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Make a run from captures, logs, scan results and lists. Sends nothing."""
+    from dataclasses import asdict
+
+    from scanner.cli import assessing, display, importing, rights, scanning
+
+    rights.check_files(read=(site_file, *files), write=(site_file.parent, output.parent))
+    rights.give_up(watch_packets=False)
+    which = scanning.load_site(site_file)
+    made = []
+
+    def finish(folder: Path) -> None:
+        assessment = assessing.assess_runs(
+            [folder / "walkdown.db"], which, now=_now(), environment=os.environ
+        )
+        assessing.write_reports(assessment, folder)
+        made.append(assessment)
+
+    with display.reading_files(err()) as watch:
+        done = importing.import_files(
+            files, which, output, format_=format_, environment=os.environ,
+            watch=watch, finish=finish,
+        )  # fmt: skip
+    if as_json:
+        _print_json(asdict(done))
+        return
+    display.show_import(out(), done)
+    display.show_summary(out(), made[0])
+    out().print(f"\nReport: {output / 'report.html'}", markup=False)
+
+
 @app.command(epilog="Example: walkdown assess night1 night2 --out both")
 def assess(
     runs: Annotated[list[str], typer.Argument(help="One or more runs of one site.")],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -35,6 +37,9 @@ from scanner.model import (
 )
 from scanner.plan import DevicePlan, Plan
 from scanner.schedule import Job, Schedule
+
+if TYPE_CHECKING:  # it draws in every importer and probe
+    from scanner.cli.importing import Import, Watch
 
 SEEN = frozenset(
     {Presence.DECLARED_AND_SEEN, Presence.SEEN_AND_UNDECLARED, Presence.IDENTITY_DIFFERS}
@@ -97,6 +102,58 @@ def duration(span: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+# --- import ------------------------------------------------------------------------------------
+
+OUTSIDE_SHOWN = 12
+
+
+@contextmanager
+def reading_files(console: Console) -> Iterator[Watch]:
+    """Shows how far an import has read, on a terminal; elsewhere names each file once."""
+    if not console.is_terminal:
+        begun: set[str] = set()
+
+        def tell(name: str, done: int, size: int) -> None:
+            if name not in begun:
+                begun.add(name)
+                console.print(f"reading {inert(name)} ({size:,} bytes)", highlight=False)
+
+        yield tell
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+
+        def show(name: str, done: int, size: int) -> None:
+            live.update(Text(f"reading {visible(name[:80])}: {done:,} of {size:,} bytes"))
+
+        yield show
+
+
+def show_import(console: Console, done: Import) -> None:
+    """What was read from each file, what was left out, and who lies in no zone."""
+    for one in done.files:
+        console.print(
+            f"[bold]{inert(one.name)}[/bold]: {inert(one.title)}, {one.found:,} statements",
+            highlight=False,
+        )
+        for note in one.notes:
+            console.print(f"  left out: {inert(note, 400)}", highlight=False)
+    console.print(f"{done.observations:,} observations, no packet sent", highlight=False)
+    if done.outdated:
+        console.print(
+            f"{done.outdated:,} of them are older than this site's max_age: they count as not "
+            "assessed (policy: max_age in the site file)",
+            highlight=False,
+        )
+    if done.outside:
+        more = len(done.outside) - OUTSIDE_SHOWN
+        listed = ", ".join(inert(one, 64) for one in done.outside[:OUTSIDE_SHOWN])
+        console.print(
+            f"[bold]Devices outside every zone:[/bold] {len(done.outside):,}: {listed}"
+            + (f" and {more:,} more; walkdown inventory lists them" if more > 0 else ""),
+            highlight=False,
+        )
 
 
 # --- plan --------------------------------------------------------------------------------------
@@ -375,7 +432,9 @@ def _described(asset: Asset) -> str:
     )
     services = [f"{s.protocol}/{s.port}" for s in asset.services if s.outcome is Outcome.ANSWERED]
     found = (", ".join(dict.fromkeys(services)), asset.presence.replace("_", " "))
-    return "\n".join(" · ".join(inert(one) for one in line if one) for line in (who, found))
+    known = tuple(f"from {one}" for one in asset.origins if one != "asked")[:4]
+    lines = (who, found, known)
+    return "\n".join(" · ".join(inert(o) for o in line if o) for line in lines if any(line))
 
 
 # --- network -----------------------------------------------------------------------------------
