@@ -139,10 +139,14 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkAddress:
-    """The MAC address that the scanner's own system resolved for it: it is on the same link."""
+    """
+    A device's MAC address. `told_by` is "neighbours" where the scanner's own system resolved it
+    (the device is on the same link), else what told it: "arp", "dhcp", "lldp", "nmap", …
+    """
 
     kind: Literal["link_address"] = "link_address"
     mac: str
+    told_by: str = "neighbours"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -609,15 +613,6 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkAddress:
-    """A device's hardware address, and the protocol in which it was told ("arp", "dhcp", …)."""
-
-    kind: Literal["link_address"] = "link_address"
-    mac: str
-    told_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedDevice:
     """
     What a list says of a device (an asset register, a spreadsheet): said, not seen.
@@ -682,7 +677,6 @@ Fact = Annotated[
     | RdpFace
     | VncFace
     | Conversation
-    | LinkAddress
     | ClaimedDevice,
     Field(discriminator="kind"),
 ]

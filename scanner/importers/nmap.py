@@ -335,7 +335,6 @@ def _bacnet(values: Mapping[str, str], reading: Reading) -> tuple[str, tuple[Fac
     """bacnet-info. `Vendor ID` is a name with a number in brackets."""
     vendor = re.search(r"\((\d{1,5})\)\s*$", values.get("vendor id", "")[:200])
     access = BacnetAccess(
-        answers_without_login=True,
         instance=number_of(values.get("object-identifier")),
         vendor_id=int(vendor[1]) if vendor else None,
     )

@@ -565,7 +565,7 @@ def _bacnet_announcement(packet: Packet, reading: Reading) -> Iterator[Imported]
     if instance is None or not is_device(packet.source):
         return
     behind = packet.one("bacnet.snet") is not None
-    access = BacnetAccess(answers_without_login=True, instance=instance, vendor_id=vendor)
+    access = BacnetAccess(instance=instance, vendor_id=vendor)
     yield Imported(
         address=packet.source,
         port=packet.source_port,
@@ -725,7 +725,7 @@ def _bacnet(packet: Packet, reading: Reading) -> Sequence[Fact]:
     properties = packet.all("bacapp.property_identifier")
     if kinds[:1] != ["8"] or len(properties) != 1 or instance is None:
         return ()
-    access = BacnetAccess(answers_without_login=True, instance=instance)
+    access = BacnetAccess(instance=instance)
     said = packet.text("bacapp.present_value.char_string") or packet.text("bacapp.object_name")
     name = BACNET_PROPERTIES.get(properties[0])
     behind = packet.one("bacnet.snet") is not None

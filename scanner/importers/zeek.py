@@ -516,7 +516,7 @@ def _bacnet_discovery(row: Row, reading: Reading) -> Iterator[Imported]:
         return
     address, port = row.sender()
     facts = (
-        BacnetAccess(answers_without_login=True, instance=row.number("instance_number")),
+        BacnetAccess(instance=row.number("instance_number")),
         *identity_facts(DeviceIdentity(vendor=row.text("vendor"), basis="table")),
     )
     yield from _of(row, address, "bacnet", *facts, port=port, transport=Transport.UDP)

@@ -179,7 +179,6 @@ def _bacnet(result: Result, reading: Reading) -> Iterator[Fact]:
     if result.get("is_bacnet") is False:
         return
     yield BacnetAccess(
-        answers_without_login=True,
         instance=number_of(result.get("instance_number")),
         vendor_id=number_of(result.get("vendor_id"), 65535),
     )

@@ -100,7 +100,8 @@ def read_asset(asset: Asset) -> Node:
                     macs[canonical] = fact.mac
             case LinkAddress():
                 node.own.add(fact.mac)
-                node.bound.add(fact.mac)
+                if fact.told_by == "neighbours":
+                    node.bound.add(fact.mac)
             case LinkLayerName():
                 node.own |= {m for m in (fact.bridge_address, mac_of(fact.chassis_id)) if m}
                 if fact.system_name:

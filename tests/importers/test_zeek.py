@@ -166,7 +166,7 @@ def test_an_i_am_names_its_sender_and_a_who_is_nobody(tmp_path: Path) -> None:
 
     found, _ = read(zeek.IMPORTER, path)
 
-    assert BacnetAccess(answers_without_login=True, instance=12) in facts_of(found, "10.1.0.7")
+    assert BacnetAccess(instance=12) in facts_of(found, "10.1.0.7")
     assert not [f for f in facts_of(found, "10.2.0.5") if not isinstance(f, Conversation)]
 
 
