@@ -49,6 +49,8 @@ NETWORK = f"{BASE}.0.0/16"
 NORMAL = "normal"
 """The behaviour that is none: the control of every proof."""
 PER_NETWORK = 250
+KEPT = ("vendor", "model", "class", "consent", "login", "dnp3_addresses", "dnp3_master")
+"""Of what a plant file declares of a device: who it is, and without what it does not answer."""
 FIRST = "harbour"
 """The plant whose devices KINDS names."""
 ZONES_FROM = 1
@@ -352,7 +354,7 @@ class _Builder:
         declared = {
             key: value
             for key, value in deepcopy(dict(shipped.get("declared") or {})).items()
-            if key in ("vendor", "model", "class", "consent", "login")
+            if key in KEPT
         }
         if kind.tier == "login":
             declared |= {"tier": "login", "consent": ["cleartext"]}

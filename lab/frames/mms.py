@@ -121,5 +121,5 @@ PROTOCOL = Protocol(
     reference_signed=True,
     busy=mms_busy,
     longest_text=120,
-    syntax=frozenset({"domains"}),
+    syntax=frozenset({"domains", "ied"}),
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from probes import dnp3
+from tests.proof.judge.injected import ads as injected_ads
 from tests.proof.judge.injected import dnp3 as injected_dnp3
 from tests.proof.judge.injected import mms as injected
 
@@ -217,3 +218,45 @@ async def test_a_dnp3_command_is_not_carried_out_and_flagged(begin, dial: Dial, 
     assert reply[14] == 0x01
     (flagged,) = plant.ledgers["D1"].writes
     assert flagged.startswith("dnp3 UNCONFIRMED USER DATA")
+
+
+# --- ADS ---------------------------------------------------------------------------------------
+
+ROUTER: dict[str, Any] = {
+    "protocol": "ads", "net_id": "5.13.117.96.1.1", "host_name": "CX_0D7560",
+    "twincat": "2.11.2228", "os": {"major": 6, "minor": 0, "build": 0, "platform": 3},
+}  # fmt: skip
+
+
+async def datagram(plant, data: bytes) -> bytes:
+    def client() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(2)
+            sock.connect((plant.ledgers["D1"].address, plant.port("D1", "ads")))
+            sock.send(data)
+            try:
+                return sock.recv(2048)
+            except TimeoutError:
+                return b""
+
+    return await asyncio.to_thread(client)
+
+
+async def test_an_ams_router_answers_as_the_recorded_one_did(begin, captures: Path) -> None:
+    recorded = exchanges(captures, "ads__beckhoff_cx_0d7560_tc2")
+    request, reply = recorded["AMS/UDP discovery 0x00000001 get identity"]
+    plant = await begin({"services": [ROUTER]})
+
+    assert await datagram(plant, request) == reply
+    assert plant.ledgers["D1"].writes == {}
+
+
+async def test_an_ams_route_is_not_added_and_flagged(begin) -> None:
+    plant = await begin({"services": [ROUTER]})
+    (request,) = injected_ads.WRITES["ads add a route"][2]
+
+    reply = await datagram(plant, request)
+
+    assert reply[8:12] == bytes.fromhex("06000080")
+    assert reply[-4:] != bytes(4)
+    assert plant.ledgers["D1"].writes == {"ads add route": 1}

@@ -84,3 +84,10 @@ def test_only_the_station_that_the_site_file_names_was_asked(scanned: Path) -> N
     row = next(one for one in certificate["promises"] if one["promise"] == 11)
     assert row["verdict"] == "pass"
     assert row["measured"].startswith("0 to IEC 104 or DNP3")
+
+
+def test_an_ams_router_was_asked_who_it_is_and_nothing_else(scanned: Path) -> None:
+    told = ledgers(scanned)
+
+    for name in ("CX-1", "ENG-1"):
+        assert set(told[name]["functions"]) == {"ads server information"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -84,6 +85,38 @@ def test_high_ports_are_written_to_every_zone(plant: Plant, tmp_path: Path) -> N
         assert (zone["ports"]["http"], zone["ports"]["https"]) == (20080, 20443)
     assert asset(site, "PLC-11")["expected_services"][0]["port"] == 20502
     assert site["conduits"][0]["allow"][0]["port"] == 20022
+
+
+@pytest.mark.parametrize("offset", [0, 20_000])
+def test_the_seat_of_a_station_is_opened_on_its_device_and_nowhere_else(
+    tmp_path: Path, offset: int
+) -> None:
+    station = load("substation")
+
+    write_site(station, tmp_path, now=NOW, base_port_offset=offset, host_keys={})
+
+    site = read(tmp_path / "site.yaml")
+    assert asset(site, "RTU-1")["ports"] == {"iec104": 2404 + offset}
+    assert asset(site, "RTU-3")["ports"] == {"dnp3": 20000 + offset}
+    assert "ports" not in asset(site, "RTU-2")
+    for zone in site["zones"]:
+        assert not {"iec104", "dnp3"} & zone.get("ports", {}).keys()
+        assert bool(zone.get("ports")) is bool(offset)
+
+
+def test_a_zone_that_names_the_probe_of_a_seat_has_its_port(tmp_path: Path) -> None:
+    harbour = load("harbour")
+    zones = ({**harbour.zones[0], "probes": ["iec104"]}, *harbour.zones[1:])
+
+    write_site(
+        replace(harbour, zones=zones), tmp_path, now=NOW, base_port_offset=20_000,
+        host_keys={k: f"SHA256:{k:A<43}" for k in KEYS},
+    )  # fmt: skip
+
+    first, *others = read(tmp_path / "site.yaml")["zones"]
+    assert first["ports"]["iec104"] == 22_404
+    assert "dnp3" not in first["ports"]
+    assert all("iec104" not in zone["ports"] for zone in others)
 
 
 def test_backups_have_a_manifest_with_one_planted_fault(folder: Path) -> None:

@@ -199,6 +199,24 @@ def test_the_ports_that_may_be_asked_are_those_of_the_plan() -> None:
     device = plants.allowed(plan, {}, {"z": "default"}).devices["10.77.1.1"]
 
     assert device.ports == {("udp", 161), ("tcp", 502)}
+    assert device.seats == frozenset()
+
+
+def test_the_seats_that_are_open_are_those_that_the_plan_says_the_site_file_opened() -> None:
+    question = {"transport": "tcp", "service": "iec104", "tier": "identify", "port": 2404}
+    plan = {"devices": [
+        {
+            "addresses": [f"10.77.1.{last}"], "zone": "z", "profile": "default",
+            "tier": "identify", "packets": 9, "canaries": 0, "questions": [question],
+            "seats": seats,
+        }
+        for last, seats in ((1, [2404]), (2, []))
+    ]}  # fmt: skip
+
+    devices = plants.allowed(plan, {}, {"z": "default"}).devices
+
+    assert devices["10.77.1.1"].seats == {2404}
+    assert devices["10.77.1.2"].seats == frozenset()
 
 
 def test_every_icmp_but_unreachable_is_flagged(tmp_path: Path) -> None:
