@@ -37,6 +37,7 @@ codesys-v2-discover.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -253,6 +254,7 @@ V2_SYSTEM_VERSION: Final = 96
 V2_PRODUCT: Final = 128
 V2_FIELD: Final = 32
 V2_MAX_REPLY: Final = 1024
+LETTER: Final = re.compile("[A-Za-z]")
 RUNTIME_MAKER: Final = "3S-Smart"
 """Where the product is the runtime's maker, it says nothing of the device."""
 
@@ -286,8 +288,8 @@ def runtime_reply_length(buffer: bytes) -> int | None:
 def decode_runtime(reply: bytes) -> Runtime:
     """
     Names of at most 32 bytes at 64 (operating system), 96 (its version) and 128 (product), each
-    ended by a zero. Raises BadReply when it is too short, names no operating system in plain
-    characters, or begins with our own question.
+    ended by a zero. Raises BadReply when it is too short, names no operating system (one without
+    a letter, or without its end, is none), or begins with our own question.
     """
     if reply[:2] != V2_MAGIC or reply[:7] in (WHO_LITTLE, WHO_BIG) or len(reply) <= V2_PRODUCT:
         raise BadReply(f"expected a CODESYS 2.3 runtime, got {len(reply)} bytes: {reply[:8].hex()}")
@@ -295,9 +297,9 @@ def decode_runtime(reply: bytes) -> Runtime:
         _text(reply[at : at + V2_FIELD].decode("latin-1"))
         for at in (V2_SYSTEM, V2_SYSTEM_VERSION, V2_PRODUCT)
     )
-    plain = reply[V2_SYSTEM:V2_SYSTEM_VERSION].split(b"\0", 1)[0]
-    if system is None or not all(0x20 <= byte < 0x7F for byte in plain):
-        raise BadReply(f"a CODESYS 2.3 reply without an operating system: {plain[:16].hex()}")
+    field = reply[V2_SYSTEM:V2_SYSTEM_VERSION]
+    if 0 not in field or system is None or not LETTER.search(system):
+        raise BadReply(f"a CODESYS 2.3 reply without an operating system: {field[:16].hex()}")
     return Runtime(system=system, system_version=version, product=product)
 
 

@@ -19,6 +19,7 @@ a G303 as recorded in the 4SICS captures; values in automayt/ICS-pcap, Red Lion,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,7 @@ MODEL: Final = (0x012A, 0x1A00)
 HEADER: Final = 6
 """Length of what follows it (2), register (2), code (2); all big-endian."""
 MAX_TEXT: Final = 64
+WORD: Final = re.compile("[0-9A-Za-z]")
 MAX_REPLY: Final = 512
 
 
@@ -61,18 +63,17 @@ def reply_length(register: tuple[int, int]) -> Callable[[bytes], int | None]:
 
 def decode_text(reply: bytes, register: tuple[int, int]) -> str | None:
     """
-    The text of one register, None when it is empty. Raises BadReply on what is no answer: another
-    register, a wrong length, our own code, bytes that are no text.
+    The text of one register, without what cannot be printed; None when no letter or digit is in it.
+    Raises BadReply on what is no answer: another register, a wrong length, our own code.
     """
     if reply_length(register)(reply) != len(reply) or len(reply) < HEADER:
         raise BadReply(f"an answer of {len(reply)} bytes that names another length")
     code = int.from_bytes(reply[4:6], "big")
     if code == register[1]:
         raise BadReply(f"our own request came back: {reply[:8].hex()}")
-    raw = reply[HEADER:].split(b"\x00", 1)[0]
-    if not all(0x20 <= byte < 0x7F for byte in raw):
-        raise BadReply(f"expected a text in register {register[0]:04x}, got {raw[:16].hex()}")
-    return raw.decode("ascii").strip()[:MAX_TEXT] or None
+    raw = reply[HEADER:].split(b"\x00", 1)[0].decode("latin-1")
+    text = "".join(c for c in raw if c.isprintable()).strip()[:MAX_TEXT]
+    return text if WORD.search(text) else None
 
 
 def facts(manufacturer: str | None, model: str | None) -> tuple[Fact, ...]:

@@ -278,6 +278,8 @@ async def test_a_runtime_that_hangs_up_twice_is_not_asked_again(replay) -> None:
         codesys.WHO_BIG,
         replies.runtime()[:100],
         replies.runtime(system=""),
+        replies.runtime(system="\x01\x02\x03"),
+        b"\xbb\xbb" + b"A" * 500,  # a tarpit
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"\xbb" + bytes(200),
     ],

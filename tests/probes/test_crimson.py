@@ -54,6 +54,13 @@ async def test_an_empty_text_is_not_learned(replay) -> None:
         DeviceIdentity(vendor="Red Lion Controls"),
     )
     assert await crimson.run(replay(crimson.PROBE, panel(b"", b""))) == (ACCESS,)
+    assert await crimson.run(replay(crimson.PROBE, panel(b"\x01\x02", b"\xff" * 20))) == (ACCESS,)
+
+
+async def test_of_a_text_only_what_can_be_printed_is_told(replay) -> None:
+    _, said = await crimson.run(replay(crimson.PROBE, panel(model=b"G306a\x1b[2J")))
+
+    assert said.model == "G306a[2J"
 
 
 @pytest.mark.parametrize(
@@ -62,8 +69,6 @@ async def test_an_empty_text_is_not_learned(replay) -> None:
         lambda request: request,  # an echo
         lambda request: b"\x00\x0a" + request[2:] + b"G306a\0",  # an echo that adds something
         lambda request: told(b"\x01\x2c", b"text"),  # of another register
-        lambda request: told(request[2:4], b"\x01\x02\x03"),
-        lambda request: told(request[2:4], b"\xff" * 20),
         lambda request: b"\xff\xff" + request[2:],
         lambda request: b"\x00\x02" + request[2:],
         lambda request: b"HTTP/1.1 400 Bad Request\r\n\r\n",
