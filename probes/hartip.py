@@ -1,12 +1,14 @@
 """
 HART-IP: what a gateway, an I/O system or a field device says of itself, in one short session.
 
-1. Session initiate: `01 00 00 00 sequence(2) 000D`, host type 01 and the inactivity timer (30 s),
-   after which the device would close the session by itself. Few sessions are to be had.
+1. Session initiate: `01 00 00 00 sequence(2) 000D`, host type 01 and the inactivity timer (10 s;
+   in the read tier 30 s), after which the device would close the session by itself. Few sessions
+   are to be had.
 2. Token-passing PDU with command 0, read unique identifier, to polling address 0, as the secondary
    master, so that the primary stays the plant's own. The answer carries manufacturer, expanded
    device type, revisions and the device id.
-3. Session close, always, also after an answer that could not be read.
+3. Session close, always, also after an answer that could not be read. A canary, which ends with
+   the answer to step 1, is the exception: its session is left to the timer.
 
 Why this is the gentlest question: command 0 is what every HART host asks first, reads nothing from
 the process and takes a session for a fraction of a second.
@@ -50,7 +52,9 @@ CLOSE: Final = 0x01
 TOKEN_PASSING: Final = 0x03
 REQUEST: Final = 0x00
 RESPONSE: Final = 0x01
-INACTIVITY_MS: Final = 30_000
+INACTIVITY_MS: Final = 10_000
+INACTIVITY_READ_MS: Final = 30_000
+"""In a read session other devices' turns may come between two commands."""
 GRANTED: Final = (0, 8)
 """Session statuses: success, and success with another timer than was asked for."""
 
@@ -118,9 +122,9 @@ def encode_message(message_id: int, body: bytes, *, sequence: int) -> bytes:
     return head + sequence.to_bytes(2, "big") + (HEADER + len(body)).to_bytes(2, "big") + body
 
 
-def encode_initiate(*, sequence: int) -> bytes:
+def encode_initiate(*, sequence: int, inactivity_ms: int = INACTIVITY_MS) -> bytes:
     """Host type 01 and the inactivity timer in milliseconds (4)."""
-    return encode_message(INITIATE, b"\x01" + INACTIVITY_MS.to_bytes(4, "big"), sequence=sequence)
+    return encode_message(INITIATE, b"\x01" + inactivity_ms.to_bytes(4, "big"), sequence=sequence)
 
 
 def encode_close(*, sequence: int) -> bytes:
@@ -355,11 +359,11 @@ class _Conversation:
         self._sequence += 1
         return self._sequence
 
-    async def initiate(self) -> int:
+    async def initiate(self, inactivity_ms: int = INACTIVITY_MS) -> int:
         """The session's status."""
         sequence = self._next()
         reply = await self._session.exchange(
-            encode_initiate(sequence=sequence),
+            encode_initiate(sequence=sequence, inactivity_ms=inactivity_ms),
             self._framer(sequence),
             label=_LABEL_INITIATE,
             max_reply=MAX_MESSAGE,
@@ -425,7 +429,7 @@ async def run_tcp(session: Session) -> tuple[Fact, ...]:
 async def run_read(session: Session) -> tuple[Fact, ...]:
     """Tags, status, and who stands behind. Raises Withheld, WireError."""
     conversation = _Conversation(session, stream=True)
-    status = await conversation.initiate()
+    status = await conversation.initiate(INACTIVITY_READ_MS)
     if status not in GRANTED:
         return refused(status)
     try:

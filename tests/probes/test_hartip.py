@@ -109,7 +109,7 @@ async def test_the_recorded_gateway_is_identified_by_its_own_bytes(replay, captu
         ),
     )  # fmt: skip
     assert [request.hex() for request in session.sent] == [
-        "010000000001000d0100007530",
+        "010000000001000d0100002710",
         "010003000002000d0200000002",
         "0100010000030008",
     ]
@@ -151,6 +151,7 @@ async def test_every_device_behind_is_an_identity_of_its_own(replay) -> None:
     (access,) = (fact for fact in facts if isinstance(fact, ServiceAccess))
     assert dict(access.details)["sub-devices"] == "3"
     assert session.sent[-1][2] == 1
+    assert session.sent[0].hex() == "010000000001000d0100007530"
 
 
 async def test_devices_at_one_place_are_told_apart(replay) -> None:
