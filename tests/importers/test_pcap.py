@@ -267,7 +267,7 @@ DEVICES = [
      SmbFace(smb1=True)),
     ("smb1_osx.pcap", "192.168.1.2", {"model": "QTS"}, SmbFace(smb1=True)),
     ("bacnet_services.pcap", "192.168.0.16", {},
-     BacnetAccess(answers_without_login=True, instance=111, vendor_id=42)),
+     BacnetAccess(instance=111, vendor_id=42)),
     ("input.pcap", "192.168.12.1", {"vendor": "Cisco"},
      SshFace(banner="SSH-2.0-Cisco-1.25", protocol_version="2.0", software="Cisco-1.25")),
     ("hart_ip.pcap", "192.168.0.10", {"name": "wihartgw", "firmware": "1"}, None),

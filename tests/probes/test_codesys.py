@@ -20,6 +20,8 @@ from scanner.model import Tier, Transport
 from scanner.spec import OwnEnd
 from tests.probes import codesys_replies as replies
 
+PUBLISHED = "replies built from published layouts (no recording)"
+
 # --- version 3: our address ----------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ from scanner.errors import BadReply, Closed, Refused, Reset, Silent
 from scanner.facts import DeviceIdentity, ServiceAccess
 from scanner.guards import open_guard
 
+PUBLISHED = "values of a G306a as published (ICS-pcap notes), no recording"
+
 ACCESS = ServiceAccess(protocol="crimson", answers_without_login=True, encrypted=False)
 MANUFACTURER, MODEL = bytes.fromhex("0004012b1b00"), bytes.fromhex("0004012a1a00")
 

@@ -125,6 +125,19 @@ def _tested(name: str) -> list[str]:
         *(f"{server} (emulator)" for server in _behind_emulators(services)),
         *_real_servers(name),
         *([f"recordings {', '.join(recordings)}"] if recordings else []),
+        *_published(name),
+    ]
+
+
+def _published(name: str) -> list[str]:
+    """Where no recording is at hand: what the replies of a probe's tests are taken from."""
+    path = Path(__file__).with_name(f"test_{name}.py")
+    return [
+        str(ast.literal_eval(node.value))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "PUBLISHED"
     ]
 
 

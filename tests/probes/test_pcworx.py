@@ -15,6 +15,8 @@ from scanner.facts import DeviceIdentity, ServiceAccess
 from scanner.guards import open_guard
 from tests.probes import pcworx_replies as replies
 
+PUBLISHED = "published test vectors of real controllers"
+
 OPEN = bytes.fromhex("0101001a0000000078800003000c494245544830314e305f4d00")
 
 

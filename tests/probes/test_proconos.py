@@ -14,6 +14,8 @@ from scanner.facts import ControllerState, DeviceIdentity, ServiceAccess
 from scanner.guards import open_guard
 from tests.probes import proconos_replies as replies
 
+PUBLISHED = "published test vectors of real runtimes"
+
 PLC = DeviceIdentity(device_class="plc", basis="table")
 
 

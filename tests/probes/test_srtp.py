@@ -13,6 +13,8 @@ from scanner.errors import BadReply, Closed, Reset, Silent
 from scanner.facts import ServiceAccess
 from scanner.guards import open_guard
 
+PUBLISHED = "the published initialisation reply (ICS-pcap notes)"
+
 REPLY = b"\x01" + bytes(7) + b"\x0f" + bytes(47)
 """As recorded on port 18245 (ICS-pcap, GE-SRTP/Notes.txt)."""
 
