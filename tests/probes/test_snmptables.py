@@ -337,7 +337,7 @@ def test_newer_neighbour_tables_tell_both_kinds_of_address() -> None:
 def test_a_mask_is_a_length_only_where_its_ones_stand_together(
     mask: tables.Value, length: int | None
 ) -> None:
-    assert tables.prefix_length(mask) == length
+    assert tables._prefix_length(mask) == length
 
 
 def test_names_of_the_link_layer_are_told_by_lldp_and_by_the_bridge() -> None:
