@@ -52,6 +52,7 @@ from probes.snmptables import (
     SCALARS,
     TABLES,
     Value,
+    Wanted,
     chassis_index,
     meaningful,
     part_indices,
@@ -742,30 +743,57 @@ async def _read_tables(
 ) -> None:
     """Fills `values`, and `cut` with the columns that were not read to their end."""
     end = session.now() + READING
+    failed: list[client.ErrorStatus] = []
     try:
         for group in SCALARS:
-            values.update(await read.get(group))
-        for table in TABLES:
+            values.update(await _scalars(read, group, failed))
+        for position, table in enumerate(TABLES):
+            if session.now() > end:
+                cut.update(one.names[0] for one in TABLES[position:])
+                return
             if table.after and not _has_rows(table.after, values):
                 continue
             if table.unless and _has_rows(table.unless, values):
                 continue
-            for position, name in enumerate(table.names):
-                if session.now() > end:
-                    cut.update(one.names[0] for one in TABLES[TABLES.index(table) :])
-                    return
-                rows = await read.walk(name, table.rows)
-                values.update(rows)
-                if position == 0 and not rows:
-                    break
+            await _read_table(read, table, values, failed)
         chassis = chassis_index(values)
         for index in (*(() if chassis is None else (chassis,)), *part_indices(values, chassis)):
             if session.now() > end:
                 return
             names = tuple(f"{ENT_PHYSICAL}.{column}.{index}" for column in ENT_COLUMNS)
-            values.update(await read.get(names))
+            values.update(await _scalars(read, names, failed))
     finally:
         cut |= read.cut
+    if failed and not values:
+        raise failed[0]
+
+
+async def _scalars(
+    read: client.Reader, names: tuple[str, ...], failed: list[client.ErrorStatus]
+) -> dict[str, Value]:
+    try:
+        return await read.get(names)
+    except client.ErrorStatus as error:
+        failed.append(error)
+        return {}
+
+
+async def _read_table(
+    read: client.Reader,
+    table: Wanted,
+    values: dict[str, Value],
+    failed: list[client.ErrorStatus],
+) -> None:
+    """A table that the agent cannot tell (many answer genErr) costs that table alone."""
+    for position, name in enumerate(table.names):
+        try:
+            rows = await read.walk(name, table.rows)
+        except client.ErrorStatus as error:
+            failed.append(error)
+            return
+        values.update(rows)
+        if position == 0 and not rows:
+            return
 
 
 def _has_rows(entry: str, values: Mapping[str, Value]) -> bool:

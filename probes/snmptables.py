@@ -511,14 +511,14 @@ def own_addresses(values: Mapping[str, Value]) -> tuple[OwnAddress, ...]:
             found.append(
                 OwnAddress(
                     ip=address,
-                    prefix_length=prefix_length(row.get(OWN_MASK)),
+                    prefix_length=_prefix_length(row.get(OWN_MASK)),
                     interface=names.get(interface),
                 )
             )
     return tuple(found)
 
 
-def prefix_length(mask: Value) -> int | None:
+def _prefix_length(mask: Value) -> int | None:
     """Of a net mask of four bytes; None where its ones do not stand together, or it has none."""
     if not isinstance(mask, bytes) or len(mask) != 4:
         return None

@@ -5,6 +5,8 @@ Zones stand in rows by Purdue level, the highest on top. Between two rows runs a
 every conduit has a lane of its own, and its label stands on that lane: labels never overlap,
 however many conduits join the same two zones. A conduit that skips rows goes round on the right.
 Colours come from the report's style sheet by class; remote access differs by its dashes as well.
+Cables that were seen between the zones, with their ports, and hosts with a leg in each are drawn
+like conduits, without an arrow.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from markupsafe import Markup, escape
 
 from reports.inert import visible
-from scanner.model import FR_IDS, FR_KEYS, Assessment, ConduitInfo, Flow, Level, ZoneInfo
+from reports.network import name_of
+from scanner.model import FR_IDS, FR_KEYS, Assessment, ConduitInfo, Flow, Level, Topology, ZoneInfo
 
 BOX_W, BOX_H = 248, 128
 GAP_X, PAD, LEVEL_W = 40, 14, 84
@@ -26,6 +30,8 @@ GUTTER = 18
 PER_ROW = 4
 CHARACTER_W = 7.2
 LABEL_LIMIT, NAME_LIMIT = 64, 23
+MAX_SEEN = 12
+"""Cables and hosts that are drawn between zones; the tables of the network list them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +44,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One conduit as drawn: its corners, where its arrow ends, and the box of its label."""
+    """
+    One conduit as drawn: its corners, where its arrow ends, and the box of its label. `kind` is
+    "conduit", or "cable" or "host" for what was seen between two zones; `conduit` then holds the
+    two ends only.
+    """
 
     conduit: ConduitInfo
+    kind: str
     points: tuple[tuple[float, float], ...]
     label: str
     label_x: float
@@ -63,13 +74,15 @@ class Layout:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
     conduit: ConduitInfo
+    kind: str
+    label: str
     upper: str
     lower: str
 
 
 def draw(assessment: Assessment) -> Markup:
     """The SVG element, complete, with nothing in it that was not escaped."""
-    layout = arrange(assessment.zones, assessment.conduits)
+    layout = arrange(assessment.zones, assessment.conduits, assessment.topology)
     seen = Counter(asset.zone for asset in assessment.assets)
     levels: dict[str, dict[str, Level]] = defaultdict(dict)
     for level in assessment.levels:
@@ -81,7 +94,8 @@ def draw(assessment: Assessment) -> Markup:
         *(_box(box, levels[box.zone.id], seen[box.zone.id]) for box in layout.boxes),
         *(_label(line) for line in layout.lines),
     ]
-    title = f"{len(layout.boxes)} zones and {len(layout.lines)} conduits by Purdue level"
+    conduits = sum(line.kind == "conduit" for line in layout.lines)
+    title = f"{len(layout.boxes)} zones and {conduits} conduits by Purdue level"
     return Markup(
         '<svg class="diagram" role="img" aria-label="{}" width="{:g}" height="{:g}" '
         'viewBox="0 0 {:g} {:g}">{}</svg>'
@@ -99,16 +113,23 @@ def drawn(conduit: ConduitInfo, zones: Iterable[ZoneInfo]) -> bool:
 # --- layout ------------------------------------------------------------------------------------
 
 
-def arrange(zones: Sequence[ZoneInfo], conduits: Sequence[ConduitInfo]) -> Layout:
+def arrange(
+    zones: Sequence[ZoneInfo], conduits: Sequence[ConduitInfo], topology: Topology | None = None
+) -> Layout:
     """Places of everything, in pixels."""
     rows = _rows(zones)
     row_of = {zone.id: n for n, row in enumerate(rows) for zone in row}
-    routes = [_route(one, row_of) for one in conduits if drawn(one, zones)]
+    routes = [_route(one, row_of, "conduit", label(one)) for one in conduits if drawn(one, zones)]
+    routes += [
+        _route(ends, row_of, kind, words)
+        for ends, kind, words in seen_between(topology or Topology())
+        if drawn(ends, zones)
+    ][:MAX_SEEN]
     lanes = _lanes(routes, row_of)
     per_channel = Counter(channel for own in lanes for channel in own)
 
     content = max((_row_width(row) for row in rows), default=0.0)
-    content = max([content, *(_width(label(route.conduit)) + 24 for route in routes)])
+    content = max([content, *(_width(route.label) + 24 for route in routes)])
     left = PAD + LEVEL_W
     tops: list[float] = []
     y: float = PAD
@@ -158,11 +179,40 @@ def _rows(zones: Sequence[ZoneInfo]) -> list[list[ZoneInfo]]:
     ]
 
 
-def _route(conduit: ConduitInfo, row_of: dict[str, int]) -> _Route:
+def seen_between(topology: Topology) -> list[tuple[ConduitInfo, str, str]]:
+    """(zones at the ends, kind, label) of every host in several zones and cable between zones."""
+    nodes = {node.id: node for node in topology.nodes}
+    found: list[tuple[ConduitInfo, str, str]] = []
+    for host in topology.dual_homed:
+        name = name_of(nodes[host.asset]) if host.asset in nodes else host.asset
+        words = f"{_short(name, 30)} {'stands' if host.sure else 'may stand'} in both"
+        found += [
+            (_ends_of(one, other), "host", words) for one, other in combinations(host.zones, 2)
+        ]
+    for link in topology.links:
+        a, b = nodes.get(link.a), nodes.get(link.b)
+        if a is None or b is None or a.zone is None or b.zone is None or a.zone == b.zone:
+            continue
+        words = " – ".join(
+            f"{_short(name_of(node), 18)} {_short(port or '?', 10)}"
+            for node, port in ((a, link.a_port), (b, link.b_port))
+        )
+        found.append((_ends_of(a.zone, b.zone), "cable", words))
+    return found
+
+
+def _ends_of(one: str, other: str) -> ConduitInfo:
+    return ConduitInfo(
+        id="", from_zone=one, to_zone=other, sl_t={}, remote_access=False, monitored_by=None,
+        allow=(),
+    )  # fmt: skip
+
+
+def _route(conduit: ConduitInfo, row_of: dict[str, int], kind: str, words: str) -> _Route:
     turned = row_of[conduit.from_zone] > row_of[conduit.to_zone]
     ends = (conduit.from_zone, conduit.to_zone)
     upper, lower = reversed(ends) if turned else ends
-    return _Route(conduit=conduit, upper=upper, lower=lower)
+    return _Route(conduit=conduit, kind=kind, label=words, upper=upper, lower=lower)
 
 
 def _lanes(routes: Sequence[_Route], row_of: dict[str, int]) -> list[tuple[int, ...]]:
@@ -209,11 +259,12 @@ def _drawn_line(
         points += [(end_x, lane), (end_x, end)]
     if route.upper != route.conduit.from_zone:
         points.reverse()
-    text = label(route.conduit)
+    text = route.label
     width = _width(text) + 16
     middle = (start_x + (gutter if len(heights) == 2 else end_x)) / 2
     return Line(
         conduit=route.conduit,
+        kind=route.kind,
         points=tuple(points),
         label=text,
         label_x=min(max(middle - width / 2, left), max(left, left + content - width)),
@@ -324,30 +375,41 @@ def _vector(box: Box, values: Sequence[int | None], y: float) -> Markup:
     )
 
 
+def _css(line: Line) -> str:
+    if line.kind != "conduit":
+        return f" d-seen-{line.kind}"
+    return " d-remote" if line.conduit.remote_access else ""
+
+
 def _line(line: Line) -> Markup:
+    corners = " ".join(f"{px:g},{py:g}" for px, py in line.points)
+    if line.kind != "conduit":
+        return Markup('<g class="d-seen{}"><polyline points="{}"/></g>').format(_css(line), corners)
     (_, before_y), (x, y) = line.points[-2:]
     back = 9 if y > before_y else -9
     arrow = f"{x:g},{y:g} {x - 5:g},{y - back:g} {x + 5:g},{y - back:g}"
     return Markup(
         '<g class="d-conduit{}"><polyline points="{}"/><polygon points="{}"/></g>'
     ).format(
-        " d-remote" if line.conduit.remote_access else "",
-        " ".join(f"{px:g},{py:g}" for px, py in line.points),
+        _css(line),
+        corners,
         arrow,
     )
 
 
 def _label(line: Line) -> Markup:
+    conduit = line.conduit
+    words = f"{conduit.id}: {conduit.from_zone} to {conduit.to_zone}; "
+    words += flows(conduit.allow) or "no flow stated"
+    if line.kind != "conduit":
+        words = f"{line.kind} seen between {conduit.from_zone} and {conduit.to_zone}"
     return Markup(
         '<g class="d-label{}"><title>{}</title>'
         '<rect x="{:g}" y="{:g}" width="{:g}" height="22" rx="4"/>'
         '<text x="{:g}" y="{:g}">{}</text></g>'
     ).format(
-        " d-remote" if line.conduit.remote_access else "",
-        visible(
-            f"{line.conduit.id}: {line.conduit.from_zone} to {line.conduit.to_zone}; "
-            f"{flows(line.conduit.allow) or 'no flow stated'}"
-        ),
+        _css(line),
+        visible(words),
         *(line.label_x, line.label_y - 11, line.label_w),
         *(line.label_x + line.label_w / 2, line.label_y + 4, escape(line.label)),
     )

@@ -291,10 +291,13 @@ def _whole(
     try:
         resolve(parse(text, Path(file)))
     except SiteErrors as errors:
-        # only the networks are the user's own, and only their overlap was not checked before
-        raise UsageError(
-            f"{option}: {errors.errors[0].message}\n  hint: an address belongs to one zone only"
-        ) from None
+        # of --cidr only the networks are the user's own, and only their overlap was not checked
+        hint = (
+            "an address belongs to one zone only"
+            if option == "--cidr"
+            else "the zones of this run make no site file; `walkdown topology` shows the proposals"
+        )
+        raise UsageError(f"{option}: {errors.errors[0].message}\n  hint: {hint}") from None
     return text
 
 

@@ -450,7 +450,20 @@ def show_topology(console: Console, found: Topology) -> None:
     if not found.nodes:
         console.print("No device told a table from which the network could be drawn.")
         return
-    _section(console, "Where each device hangs", [_placed(one, name) for one in found.placements])
+    known = [one for one in found.placements if one.certainty != "unknown"]
+    unknown: dict[str, list[str]] = {}
+    for one in found.placements:
+        if one.certainty == "unknown":
+            unknown.setdefault(one.reason, []).append(name(one.node))
+    _section(
+        console,
+        "Where each device hangs",
+        [_placed(one, name) for one in known]
+        + [
+            (f"{len(nodes)} unknown", f"{inert(reason)}: {', '.join(nodes)}")
+            for reason, nodes in unknown.items()
+        ],
+    )
     _section(
         console,
         "Cables",

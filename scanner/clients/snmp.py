@@ -46,10 +46,14 @@ _loading = Lock()
 Value = int | bytes | str | None
 
 
+class ErrorStatus(BadReply):
+    """The agent answered, and said that it could not: genErr, tooBig, noAccess, …"""
+
+
 class Reader(Protocol):
     """
-    Two verbs, both reading. Raises Silent and BadReply. `cut` are the columns whose walk a bound of
-    ours ended: there may be more of them.
+    Two verbs, both reading. Raises Silent and BadReply (ErrorStatus among them). `cut` are the
+    columns whose walk a bound of ours ended: there may be more of them.
     """
 
     cut: set[str]
@@ -246,7 +250,7 @@ def _pairs(answer: Any) -> list[tuple[str, Value]]:
     if int(status) == 2:  # noSuchName: SNMPv1 says so where a table ends
         return []
     if int(status):
-        raise BadReply(f"SNMP: error-status {int(status)}")
+        raise ErrorStatus(f"SNMP: error-status {int(status)}")
     return [(str(name), _value(value)) for name, value in variables][:256]
 
 

@@ -76,7 +76,7 @@ class _Places:
             if len(ports) == 1:
                 return [
                     self._placed(
-                        node, None, "on", ports[0], (), ways, "it announces itself on this port"
+                        node, None, "on", ports[0], (), ways, "neighbour tables name this port"
                     )
                 ]
             return [
@@ -87,7 +87,7 @@ class _Places:
                     at=None,
                     others=self._ports(ports, None),
                     known_by=ways,
-                    reason="it announces itself on several ports",
+                    reason="neighbour tables name several ports",
                 )
             ]
         if node.asset is None and not node.macs:
@@ -127,12 +127,14 @@ class _Places:
                 at=None,
                 others=self._ports([*announced, *ports], mac),
                 known_by=(*sorted({way for _, way in told}), "bridge table"),
-                reason="it announces itself on one port and is heard at another",
+                reason="neighbour tables name one port, and it is heard at another",
             )
         direct = [port for port in ports if port in announced]
         if len(direct) == 1 and direct[0] in (edges or ports):
             ways = (*sorted({way for _, way in told}), "bridge table")
-            return self._chosen(node, mac, direct[0], ports, ways, "it announces itself there")
+            return self._chosen(
+                node, mac, direct[0], ports, ways, "neighbour tables name this port"
+            )
         if len(edges) == 1:
             return self._chosen(node, mac, edges[0], ports, ("bridge table",), "")
         fewest = self._fewest(edges or ports)

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pysnmp.proto import rfc1902
+from pysnmp.smi import error
 
 from probes import snmp as probe
 from probes import snmptables as tables
 from scanner.clients import snmp as client
-from scanner.errors import Silent
+from scanner.errors import BadReply, Silent
 from scanner.facts import (
     AddressEntry,
     BridgeEntry,
@@ -185,6 +186,44 @@ async def test_a_walk_that_goes_silent_keeps_what_it_told(captures: Path, govern
     assert not any(isinstance(fact, BridgeEntry) for fact in facts)
 
 
+async def test_a_table_that_the_agent_cannot_tell_costs_that_table_alone(
+    captures: Path, governed: Any
+) -> None:
+    rows = recorded(captures / "snmprec" / "scalance_xc206-2sfp.snmprec")
+    refused = tuple(int(number) for number in tables.ARP.split("."))
+    async with (
+        agent(rows) as (port, table),
+        governed(probe.READ_PROBE, port, known=KNOWN) as session,
+    ):
+        answer = table.read_next_variables
+
+        def refuses(*asked: Any, **context: Any) -> Any:
+            if any(tuple(name)[: len(refused)] == refused for name, _ in asked):
+                raise error.GenError(name=asked[0][0], idx=1)
+            return answer(*asked, **context)
+
+        table.read_next_variables = refuses
+        facts = await probe.run_read(session)
+
+    found = counts(facts)
+    assert (found[INTERFACES], found[NEIGHBOURS], found[BRIDGE]) == (12, 1, 126)
+    assert found[ARP] == 9  # from the newer table, since the older one told nothing
+
+
+async def test_an_agent_that_cannot_tell_anything_is_garbled(governed: Any) -> None:
+    async with (
+        agent({}) as (port, table),
+        governed(probe.READ_PROBE, port, known=KNOWN) as session,
+    ):
+
+        def refuses(*asked: Any, **_context: Any) -> Any:
+            raise error.GenError(name=asked[0][0], idx=1)
+
+        table.read_next_variables = table.read_variables = refuses
+        with pytest.raises(BadReply, match="error-status 5"):
+            await probe.run_read(session)
+
+
 # --- bounds --------------------------------------------------------------------------------------
 
 
@@ -298,7 +337,7 @@ def test_newer_neighbour_tables_tell_both_kinds_of_address() -> None:
 def test_a_mask_is_a_length_only_where_its_ones_stand_together(
     mask: tables.Value, length: int | None
 ) -> None:
-    assert tables.prefix_length(mask) == length
+    assert tables._prefix_length(mask) == length
 
 
 def test_names_of_the_link_layer_are_told_by_lldp_and_by_the_bridge() -> None:

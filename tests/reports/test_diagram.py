@@ -7,7 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports import diagram
-from scanner.model import FR_KEYS, Assessment, ConduitInfo, Flow, Tier, Transport, ZoneInfo
+from scanner.model import (
+    FR_KEYS,
+    Assessment,
+    ConduitInfo,
+    DeviceClass,
+    DualHomed,
+    Flow,
+    Leg,
+    Tier,
+    Topology,
+    TopologyLink,
+    TopologyNode,
+    Transport,
+    ZoneInfo,
+)
 
 
 def zone(name: str, purdue: float | None) -> ZoneInfo:
@@ -148,3 +162,69 @@ def test_foreign_names_are_short_and_inert(name: str) -> None:
 
     assert all(len(line.label) <= diagram.LABEL_LIMIT for line in layout.lines)
     assert all(line.label_x + line.label_w <= layout.width for line in layout.lines)
+
+
+# --- what was seen between zones -----------------------------------------------------------------
+
+
+def node(node_id: str, zone_id: str | None) -> TopologyNode:
+    return TopologyNode(
+        id=node_id, known="asset", zone=zone_id, name=node_id, addresses=(), macs=(),
+        device_class=DeviceClass.SWITCH, bridges=True,
+    )  # fmt: skip
+
+
+def cable(a: str, b: str, port: str = "gi1") -> TopologyLink:
+    return TopologyLink(a=a, a_port=port, b=b, b_port=None, known_by=("lldp",), both_sides=True)
+
+
+def test_cables_between_zones_are_drawn_with_their_ports_and_without_an_arrow() -> None:
+    topology = Topology(
+        nodes=(node("SW-1", "a"), node("SW-2", "b"), node("SW-3", "a"), node("SW-9", None)),
+        links=(cable("SW-1", "SW-2"), cable("SW-1", "SW-3"), cable("SW-1", "SW-9")),
+    )
+
+    layout = diagram.arrange((zone("a", 1), zone("b", 2)), (conduit("c", "a", "b"),), topology)
+
+    assert [(line.kind, line.label) for line in layout.lines[1:]] == [
+        ("cable", "SW-1 gi1 – SW-2 ?")
+    ]
+    assert diagram._line(layout.lines[0]).count("<polygon") == 1
+    assert diagram._line(layout.lines[1]).count("<polygon") == 0
+
+
+def test_a_host_in_three_zones_is_drawn_between_each_two() -> None:
+    legs = tuple(Leg(address="10.0.0.1", zone=name, how="own") for name in ("a", "b", "c"))
+    topology = Topology(
+        nodes=(node("HIST", "a"),),
+        dual_homed=(DualHomed(asset="HIST", legs=legs, sure=False, note="or a router"),),
+    )
+
+    layout = diagram.arrange((zone("a", 1), zone("b", 2), zone("c", 3)), (), topology)
+
+    assert [line.label for line in layout.lines] == ["HIST may stand in both"] * 3
+    assert {line.kind for line in layout.lines} == {"host"}
+
+
+def test_more_cables_than_a_diagram_holds_are_left_to_the_table() -> None:
+    topology = Topology(
+        nodes=(node("SW-1", "a"), node("SW-2", "b")),
+        links=tuple(cable("SW-1", "SW-2", f"gi{n}") for n in range(diagram.MAX_SEEN + 5)),
+    )
+
+    layout = diagram.arrange((zone("a", 1), zone("b", 2)), (), topology)
+
+    assert len(layout.lines) == diagram.MAX_SEEN
+
+
+def test_text_from_devices_is_inert_between_zones(plant: Assessment) -> None:
+    hostile = "<script>\x1b[2J"
+    topology = Topology(
+        nodes=(replace(node("x", "control"), name=hostile), node("y", "dmz")),
+        links=(cable("x", "y", hostile),),
+    )
+
+    drawn = diagram.draw(replace(plant, topology=topology))
+
+    assert "<script>" not in drawn
+    assert "\x1b" not in drawn

@@ -373,7 +373,9 @@ def options(name: str) -> frozenset[str]:
     for part in name.split():
         command = command.commands[part]
     flags = {flag for one in command.params for flag in one.opts}
-    return frozenset(flags & {"--json", "--csv", "--xlsx", "--full", "--html", "--markdown"})
+    return frozenset(
+        flags & {"--json", "--csv", "--xlsx", "--full", "--html", "--markdown", "--dot"}
+    )
 
 
 def argument(text: str) -> str:
@@ -441,6 +443,8 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["inventory", str(run)], ["inventory", str(run), "--json"], ["inventory", str(hostile)],
         ["inventory", str(hostile), "--csv"], ["inventory", str(hostile), "--json"],
         ["inventory", str(hostile), "--xlsx", str(book)], ["inventory", str(run), "--zone", bad],
+        ["topology", str(run)], ["topology", str(hostile)], ["topology", str(hostile), "--json"],
+        ["topology", str(hostile), "--dot"], ["init", "--from", str(hostile), "--out", "-"],
         ["schema"],
         ["evidence", "show", str(run)], ["evidence", "show", str(run), "--json"],
         ["evidence", "show", str(run), "--asset", bad],
