@@ -24,7 +24,10 @@ from lab.keys import Keys
 from lab.ledger import Ledger
 
 LOOPBACK = "127.0.0.1"
-QUIET = ("pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto")
+QUIET = (
+    "pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto",
+    "pyftpdlib",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

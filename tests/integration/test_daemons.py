@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from probes import smb
+from probes import ftp, smb
 from scanner.facts import DeviceIdentity, ServiceAccess, SmbFace
 from tests.conftest import missing
+from tests.probes.ledger import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -147,3 +148,32 @@ async def test_samba_tells_its_dialects_and_its_name(
     assert isinstance(access, ServiceAccess)
     assert dict(access.details)["NetBIOS domain"] == "FILESRV"  # a stand-alone server is its own
     assert identity == DeviceIdentity(name="FILESRV")
+
+
+# --- vsftpd ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+async def test_vsftpd_tells_whether_anybody_may_come_in(
+    governed: Governed, folder: Path, open_to_all: bool
+) -> None:
+    server, port = program("vsftpd", "vsftpd"), free_port()
+    (folder / "empty").mkdir()
+    settings = {
+        "listen": "YES", "listen_address": "127.0.0.1", "listen_port": port, "background": "NO",
+        "anonymous_enable": "YES" if open_to_all else "NO", "local_enable": "YES",
+        "secure_chroot_dir": folder / "empty", "anon_root": folder / "empty",
+        "ftpd_banner": "Logger ready.", "run_as_launching_user": "NO", "seccomp_sandbox": "NO",
+    }  # fmt: skip
+    configuration = folder / "vsftpd.conf"
+    configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    with running(server, configuration, port=port, folder=folder):
+        (greeted,) = await told(governed, ftp.PROBE, port)
+        (features,) = await told(governed, ftp.READ_PROBE, port)
+        ledger = Ledger()
+        (access,) = await told(governed, ftp.LOGIN_PROBE, port, attempts=ledger)
+
+    assert greeted.details == (("greeting", "Logger ready."),)
+    assert features.authentication == ("USER",)
+    assert access.answers_without_login is open_to_all
+    assert ledger.ends == [("anonymous", open_to_all, None)]

@@ -227,3 +227,60 @@ async def test_a_version_that_is_not_spoken_ends_the_connection(begin: Any, dial
 
     assert await asyncio.to_thread(client) == b""
     assert plant.ledgers["D1"].half_closes == 0
+
+
+# --- FTP ---------------------------------------------------------------------------------------
+
+
+def spoken(sock: socket.socket, *lines: str) -> list[str]:
+    """The last line of the greeting and of each reply."""
+    file = sock.makefile("rb")
+
+    def reply() -> str:
+        while not (line := file.readline().decode()) or line[3:4] != " ":
+            assert line, "the server went away"
+        return line.rstrip("\r\n")
+
+    found = [reply()]
+    for line in lines:
+        sock.sendall(line.encode() + b"\r\n")
+        found.append(reply())
+    return found
+
+
+async def test_an_ftp_server_greets_and_lets_anybody_in(begin: Any, dial: Dial) -> None:
+    plant = await begin(
+        {"services": [{"protocol": "ftp", "banner": "FTP server ready.", "anonymous": True}]}
+    )
+
+    def client() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "SYST", "USER anonymous", "PASS a@example.invalid", "QUIT")
+
+    said = await asyncio.to_thread(client)
+
+    assert said[0] == "220 FTP server ready."
+    assert [line[:3] for line in said[1:]] == ["215", "331", "230", "221"]
+    assert plant.ledgers["D1"].logins == {"ftp anonymous accepted": 1}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_an_ftp_server_with_users_refuses_others_and_notes_writes(
+    begin: Any, dial: Dial
+) -> None:
+    service = {"protocol": "ftp", "users": {"apc": "Kaimauer-7"}, "features": ["AUTH TLS"]}
+    plant = await begin({"services": [service]})
+
+    def stranger() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "FEAT", "USER anonymous", "PASS a@example.invalid")
+
+    def owner() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "USER apc", "PASS Kaimauer-7", "MKD pages", "QUIT")
+
+    assert (await asyncio.to_thread(stranger))[-1].startswith("530")
+    assert [line[:3] for line in await asyncio.to_thread(owner)][-3:] == ["230", "257", "221"]
+    ledger = plant.ledgers["D1"]
+    assert ledger.logins == {"ftp anonymous rejected": 1, "ftp apc accepted": 1}
+    assert ledger.writes == {"ftp MKD": 1}
