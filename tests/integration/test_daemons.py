@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from probes import ftp, smb
+from probes import ftp, ntp, smb
+from scanner.errors import Silent
 from scanner.facts import DeviceIdentity, ServiceAccess, SmbFace
 from tests.conftest import missing
 from tests.probes.ledger import Ledger
@@ -177,3 +178,25 @@ async def test_vsftpd_tells_whether_anybody_may_come_in(
     assert features.authentication == ("USER",)
     assert access.answers_without_login is open_to_all
     assert ledger.ends == [("anonymous", open_to_all, None)]
+
+
+# --- chrony ------------------------------------------------------------------------------------
+
+
+async def test_chrony_tells_its_stratum_and_answers_no_control_message(
+    governed: Governed, folder: Path
+) -> None:
+    server, port = program("chronyd", "chrony"), free_port(socket.SOCK_DGRAM)
+    configuration = folder / "chrony.conf"
+    lines = (
+        f"port {port}", "bindaddress 127.0.0.1", "allow 127.0.0.0/8", "local stratum 5",
+        "cmdport 0", "bindcmdaddress /", f"pidfile {folder}/chrony.pid", "user root",
+    )  # fmt: skip
+    configuration.write_text("\n".join(lines))
+    with running(server, "-d", "-x", "-U", "-f", configuration, port=port, folder=folder):
+        (access,) = await told(governed, ntp.PROBE, port)
+        with pytest.raises(Silent):
+            await told(governed, ntp.READ_PROBE, port)
+
+    assert dict(access.details)["stratum"] == "5"
+    assert access.answers_without_login

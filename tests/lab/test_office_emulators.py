@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.conftest import OFFSET, address
+
 pytestmark = pytest.mark.lab
 
 Dial = Callable[[int, int], socket.socket]
@@ -284,3 +286,49 @@ async def test_an_ftp_server_with_users_refuses_others_and_notes_writes(
     ledger = plant.ledgers["D1"]
     assert ledger.logins == {"ftp anonymous rejected": 1, "ftp apc accepted": 1}
     assert ledger.writes == {"ftp MKD": 1}
+
+
+# --- NTP ---------------------------------------------------------------------------------------
+
+NTPD = {
+    "version": "ntpd 4.2.8p10@1.3728-o Fri May 26 14:07:29 UTC 2017 (1)",
+    "processor": "x86_64",
+    "system": "Linux/4.4.79-18.26-default",
+}
+
+
+def sent(n: int, port: int, request: bytes, wait_s: float = 3.0) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(wait_s)
+        sock.connect((address(n), port + OFFSET))
+        sock.send(request)
+        try:
+            return sock.recv(4096)
+        except TimeoutError:
+            return b""
+
+
+async def test_an_ntp_server_tells_the_variables_as_the_recorded_one(
+    begin: Any, captures: Path
+) -> None:
+    plant = await begin({"services": [{"protocol": "ntp", **NTPD}]})
+    ((request, response),) = exchanges(captures, "ntp__ntp_mode6_readvar")
+
+    mine = await asyncio.to_thread(sent, 1, 123, request)
+
+    told = b", ".join(f'{name}="{value}"'.encode() for name, value in NTPD.items())
+    assert (mine[:2], mine[2:4]) == (bytes([0x16, 0x82]), request[2:4])
+    assert mine[12 : 12 + len(told)] == told
+    assert all(f'{name}="{value}"'.encode() in response for name, value in NTPD.items())
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_an_ntp_server_serves_time_and_notes_what_it_is_told(begin: Any) -> None:
+    plant = await begin({"services": [{"protocol": "ntp", "stratum": 1, "reference": "GPS"}]})
+
+    time = await asyncio.to_thread(sent, 1, 123, b"\x23" + bytes(39) + b"12345678")
+    monlist = await asyncio.to_thread(sent, 1, 123, bytes.fromhex("1700032a00000000"), 0.3)
+
+    assert (time[0], time[1], time[12:16], time[24:32]) == (0x24, 1, b"GPS\0", b"12345678")
+    assert monlist == b""
+    assert plant.ledgers["D1"].writes == {"ntp mode 7": 1}
