@@ -45,7 +45,7 @@ SERVICES = frozenset({"http", "https", "ssh", "telnet", "snmp"})
 """Services that have an administrator's account; a controller's program password is not one."""
 
 ANONYMOUS = "anonymous"
-ANONYMOUS_ONLY = frozenset({"ftp"})
+ANONYMOUS_ONLY = frozenset({"ftp", "mqtt", "mqtts"})
 """Services on which nobody is signed in but who needs no password."""
 
 # Names under which safety controllers are sold. A match only ever forbids something, so a wide

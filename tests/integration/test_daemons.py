@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from probes import ftp, ntp, smb
+from probes import ftp, mqtt, ntp, smb
 from scanner.errors import Silent
 from scanner.facts import DeviceIdentity, ServiceAccess, SmbFace
 from tests.conftest import missing
@@ -200,3 +200,23 @@ async def test_chrony_tells_its_stratum_and_answers_no_control_message(
 
     assert dict(access.details)["stratum"] == "5"
     assert access.answers_without_login
+
+
+# --- Mosquitto ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+async def test_mosquitto_tells_whether_anybody_may_come_in(
+    governed: Governed, folder: Path, open_to_all: bool
+) -> None:
+    server, port = program("mosquitto", "mosquitto"), free_port()
+    configuration = folder / "mosquitto.conf"
+    allowed = "true" if open_to_all else "false"
+    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous {allowed}\n")
+    ledger = Ledger()
+    with running(server, "-c", configuration, port=port, folder=folder):
+        (access,) = await told(governed, mqtt.LOGIN_PROBE, port, attempts=ledger)
+
+    assert access.answers_without_login is open_to_all
+    assert access.details == (("CONNACK", "0" if open_to_all else "5"),)
+    assert ledger.ends == [("anonymous", open_to_all, None)]

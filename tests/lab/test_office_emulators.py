@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -332,3 +333,66 @@ async def test_an_ntp_server_serves_time_and_notes_what_it_is_told(begin: Any) -
     assert (time[0], time[1], time[12:16], time[24:32]) == (0x24, 1, b"GPS\0", b"12345678")
     assert monlist == b""
     assert plant.ledgers["D1"].writes == {"ntp mode 7": 1}
+
+
+# --- MQTT --------------------------------------------------------------------------------------
+
+MQTT_CONNECT = bytes.fromhex("101b00044d5154540402000a000f") + b"walkdown0000000"
+
+
+async def test_a_broker_answers_the_recorded_client_as_the_recorded_broker(
+    begin: Any, dial: Dial, captures: Path
+) -> None:
+    plant = await begin(
+        {"services": [{"protocol": "mqtt", "users": {"02D5050223D3": "02D5050223D3"}}]}
+    )
+    ((request, response),) = exchanges(captures, "mqtt__mqtt_broker_connack")
+
+    def client() -> bytes:
+        with dial(1, 1883) as sock:
+            sock.sendall(request[: 2 + request[1]])  # the recording has a SUBSCRIBE behind it
+            said = heard(sock, 4)
+            sock.sendall(request[2 + request[1] :])
+            return said + heard(sock, 5)
+
+    ledger = plant.ledgers["D1"]
+    assert await asyncio.to_thread(client) == response
+    assert ledger.writes == {"mqtt SUBSCRIBE": 1}
+
+
+@pytest.mark.parametrize(("anonymous", "code"), [(True, 0), (False, 5)])
+async def test_a_broker_lets_nameless_clients_in_or_not(
+    begin: Any, dial: Dial, anonymous: bool, code: int
+) -> None:
+    plant = await begin({"services": [{"protocol": "mqtt", "anonymous": anonymous}]})
+
+    def client() -> bytes:
+        with dial(1, 1883) as sock:
+            sock.sendall(MQTT_CONNECT)
+            said = heard(sock, 4)
+            sock.sendall(b"\xe0\x00")
+            sock.shutdown(socket.SHUT_WR)
+            return said + heard(sock, 1)
+
+    assert await asyncio.to_thread(client) == bytes([0x20, 2, 0, code])
+    ledger = plant.ledgers["D1"]
+    assert list(ledger.logins) == [f"mqtt anonymous {'accepted' if anonymous else 'rejected'}"]
+    assert not ledger.writes
+    assert ledger.half_closes == 0
+
+
+async def test_a_broker_in_tls_notes_what_a_front_cannot_see(begin: Any) -> None:
+    plant = await begin({"services": [{"protocol": "mqtts", "anonymous": True}]})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def client() -> bytes:
+        with socket.create_connection((address(1), 8883 + OFFSET), timeout=3) as raw:
+            with context.wrap_socket(raw) as sock:
+                sock.sendall(MQTT_CONNECT)
+                said = heard(sock, 4)
+                sock.sendall(b"\x32\x08\x00\x04pump\x00\x01")
+                return said + heard(sock, 4)
+
+    assert await asyncio.to_thread(client) == bytes.fromhex("2002000040020001")
+    assert plant.ledgers["D1"].writes == {"mqtts type 3": 1}
