@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from probes import ftp, mqtt, ntp, smb
+from probes import ftp, mqtt, ntp, rdp, smb, vnc
 from scanner.errors import Silent
-from scanner.facts import DeviceIdentity, ServiceAccess, SmbFace
+from scanner.facts import DeviceIdentity, RdpFace, ServiceAccess, SmbFace, VncFace
 from tests.conftest import missing
 from tests.probes.ledger import Ledger
 
@@ -90,6 +90,55 @@ async def told(governed: Governed, probe: Any, port: int, **grant: Any) -> tuple
         facts: tuple[Any, ...] = await probe.run(session)
         assert not session.device.health.signs
         return facts
+
+
+# --- TigerVNC ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("types", "seen"),
+    [
+        ("None", ("None",)),
+        ("VncAuth", ("VNC Authentication",)),
+        ("None,VncAuth", ("None", "VNC Authentication")),
+        ("TLSVnc", ("VeNCrypt",)),
+    ],
+)
+async def test_tigervnc_tells_its_security_types(
+    governed: Governed, folder: Path, types: str, seen: tuple[str, ...]
+) -> None:
+    server, port = program("Xtigervnc", "tigervnc-standalone-server"), free_port()
+    words = (
+        server, f":{port - 1000}", "-rfbport", port, "-localhost", "-nolisten", "tcp",
+        "-SecurityTypes", types, "-PasswordFile", folder / "password",
+    )  # fmt: skip
+    with running(*words, port=port, folder=folder):
+        assert await told(governed, vnc.PROBE, port) == (
+            VncFace(version="003.008", security_types=seen),
+        )
+
+
+# --- xrdp --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("layer", "taken"), [("negotiate", "tls"), ("rdp", "rdp")])
+async def test_xrdp_tells_that_it_asks_nobody_first(
+    governed: Governed, folder: Path, layer: str, taken: str
+) -> None:
+    server, port, home = program("xrdp", "xrdp"), free_port(), Path("/etc/xrdp")
+    if not os.access(home / "key.pem", os.R_OK):
+        missing("the key of Debian's package xrdp is for root and ssl-cert alone")
+    configuration = folder / "xrdp.ini"
+    lines = (
+        "[Globals]", "ini_version=1", "fork=false", f"port=tcp://127.0.0.1:{port}",
+        f"security_layer={layer}", f"certificate={home}/cert.pem", f"key_file={home}/key.pem",
+        "[Logging]", f"LogFile={folder}/xrdp.log", "EnableSyslog=false",
+    )  # fmt: skip
+    configuration.write_text("\n".join(lines))
+    with running(server, "-n", "-c", configuration, port=port, folder=folder):
+        assert await told(governed, rdp.PROBE, port) == (
+            RdpFace(protocols=(taken,), needs_nla=False),
+        )
 
 
 # --- Samba -------------------------------------------------------------------------------------
