@@ -36,6 +36,7 @@ from tests.proof.judge.injected import (
     WRITES,
 )  # fmt: skip
 from tests.proof.judge.packets import ACK, FIN, PSH, RST, SYN, Unreadable, packets_of
+from tests.proof.judge.services import compared
 from tests.proof.judge.verdict import Allowed, Device, Finding, judge
 from tests.proof.plants import READING
 
@@ -459,3 +460,19 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
 
     told = [frame.number for frame in without_sealed(frames) if frame.complaints]
     assert told == [1, 2, 3, 6]
+
+
+def test_what_a_key_log_opens_of_mqtt_is_judged_as_mqtt() -> None:
+    hello = parse("mqtts", HARMLESS["mqtts hello"][2][0])
+    codes = ("tls 1", "tls 20", "mqtt 1", "mqtt 3", "mqtt 14")
+    opened = Frame(
+        number=1, stream=0, codes=codes, methods=(), targets=(), forms=0, headers=frozenset(),
+        opened=3, data_opened=3, complaints=(),
+    )  # fmt: skip
+
+    seen = {pdu.service: pdu.verdict for pdu in compared(hello, [opened], "mqtts", 0)}
+
+    assert seen == {
+        "TLS ClientHello": "session", "mqtt 1 in TLS": "login", "mqtt 3 in TLS": "control",
+        "mqtt 14 in TLS": "session",
+    }  # fmt: skip
