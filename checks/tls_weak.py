@@ -155,5 +155,5 @@ CHECK = Check(
     effort=Effort.PROJECT,
     needs_outage=False,
     attack=("T0830", "T0842"),
-    protocols=("https",),
+    protocols=("https", "mqtts"),
 )

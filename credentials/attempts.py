@@ -44,6 +44,10 @@ SPACING_LAB_S = 1.0
 SERVICES = frozenset({"http", "https", "ssh", "telnet", "snmp"})
 """Services that have an administrator's account; a controller's program password is not one."""
 
+ANONYMOUS = "anonymous"
+ANONYMOUS_ONLY = frozenset({"ftp", "mqtt", "mqtts"})
+"""Services on which nobody is signed in but who needs no password."""
+
 # Names under which safety controllers are sold. A match only ever forbids something, so a wide
 # expression is the safe one; a device that is not recognised here is stopped by the site file.
 _SAFETY = re.compile(
@@ -272,6 +276,8 @@ def forbidden(service: str, account: str, *, safety_controller: bool) -> str | N
     protocol = re.split(r"[^a-z0-9]", service.lower(), maxsplit=1)[0]
     if safety_controller:
         return "safety controllers are never logged in to"
+    if protocol in ANONYMOUS_ONLY and account == ANONYMOUS:
+        return None
     if protocol not in SERVICES:
         return f"no logins are tried on {protocol or 'an unnamed service'}"
     if "\\" in account or "@" in account:

@@ -26,7 +26,7 @@ from lab.ledger import Ledger
 LOOPBACK = "127.0.0.1"
 QUIET = (
     "pymodbus", "pymodbus.logging", "snap7", "asyncssh", "telnetlib3", "asyncio.sslproto",
-    "bacpypes3", "asyncua",
+    "bacpypes3", "asyncua", "pyftpdlib",
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.faults.base import Ending, Fault, Line, close_unheard, drop_all, dropped, hang
-from lab.frames import Splitter, Stream, classify_datagram, is_framed
+from lab.frames import Splitter, Stream, classify_datagram, is_framed, protocol
 from lab.ledger import Connection, Ledger
 
 CHUNK = 65536
@@ -239,6 +239,8 @@ class Conversation:
         self.client = client
         self._ledger = front.ledger
         self._protocol = front.protocol
+        known = protocol(front.protocol)
+        self._greets = not is_framed(front.protocol) or (known is not None and known.speaks_first)
         self._inner_address = front.inner_of(number)
         self._connection = connection
         self._finished = False
@@ -405,8 +407,8 @@ class Conversation:
         connection = self._connection
         if is_framed(self._protocol):
             connection.owed = max(0, connection.owed - self._answers.count(data))
-        else:
-            connection.requests = max(connection.requests, 1)  # a server that speaks first
+        if self._greets:
+            connection.requests = max(connection.requests, 1)  # it was connected to for that
         await asyncio.get_running_loop().sock_sendall(self.client, data)
 
     def _finish(self) -> None:

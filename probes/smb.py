@@ -408,8 +408,8 @@ async def run(session: Session) -> tuple[Fact, ...]:
                 encode_negotiate(), reply_length, label=_NEW, max_reply=MAX_REPLY, may_reset=True
             )
         )
-    except (Closed, Reset) as closed:
-        refusal = closed
+    except (Closed, Reset, Silent) as no_answer:  # a canary is asked what was answered before
+        refusal = no_answer
     await session.close()
     old: Negotiated | bool | None
     try:

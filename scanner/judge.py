@@ -27,6 +27,7 @@ from scanner.facts import (
     Fact,
     LoginUnavailable,
     RunningConfiguration,
+    ServiceAccess,
 )
 from scanner.model import (
     Asset,
@@ -228,7 +229,7 @@ def _on_asset(check: Check, asset: Asset, site: SitePolicy, seen: _Seen) -> list
             return [
                 alone(Verdict.NOT_APPLICABLE, f"concerns {concerned}, this is {asset.device_class}")
             ]
-        if check.reads is Asset or not any(isinstance(f, check.reads) for f in asset.facts):
+        if check.reads is Asset or not any(_is_read(check, f) for f in asset.facts):
             return [
                 alone(Verdict.NOT_CHECKED, f"concerns {concerned}; what this is was not learned")
             ]
@@ -266,6 +267,13 @@ def _asset_alone(
     ]
 
 
+def _is_read(check: Check, fact: Fact) -> bool:
+    """Whether the check is about this fact; one that many services tell says of which it is."""
+    if isinstance(fact, ServiceAccess) and fact.protocol not in check.protocols:
+        return False
+    return isinstance(fact, check.reads)
+
+
 def _facts(
     check: Check, subject: _Subject, asset: Asset, site: SitePolicy, seen: _Seen
 ) -> list[Finding]:
@@ -278,7 +286,7 @@ def _facts(
     by_id: dict[str, list[tuple[Tier, Judgement]]] = defaultdict(list)
     rests_on: dict[str, list[str]] = defaultdict(list)
     for fact, source in zip(asset.facts, asset.fact_sources, strict=True):
-        if not isinstance(fact, check.reads):
+        if not _is_read(check, fact):
             continue
         observation = seen.observations.get(source)
         port = _port(observation)
@@ -337,7 +345,7 @@ def _missing(check: Check, asset: Asset, seen: _Seen) -> list[tuple[str, Verdict
     told = {
         source
         for fact, source in zip(asset.facts, asset.fact_sources, strict=True)
-        if isinstance(fact, check.reads)
+        if _is_read(check, fact)
     }
     if not check.protocols:
         if told:

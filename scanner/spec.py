@@ -206,6 +206,11 @@ class Session(Protocol):
         ...
 
     @property
+    def connected(self) -> bool:
+        """Whether a TCP connection came about: without one nothing has left."""
+        ...
+
+    @property
     def options(self) -> Mapping[str, object]:
         """Settings of this device: "unit_ids" (tuple of int), "snmp_public" (bool), …"""
         ...

@@ -87,6 +87,7 @@ class ReplaySession:
         self.sent: list[bytes | None] = []
         self.secrets: list[tuple[Span, ...]] = []
         self.connections = 0
+        self.connected = True
         self.recorded: list[tuple[str, bytes, bytes]] = []
         self._guard = None
 

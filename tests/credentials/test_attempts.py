@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credentials.attempts import (
+    ANONYMOUS,
+    ANONYMOUS_ONLY,
     ATTEMPT_S,
     MAX_FAILURES_PER_ACCOUNT,
     MAX_FAILURES_PER_DEVICE,
@@ -197,6 +199,13 @@ def test_a_clock_that_was_set_back_counts_against_the_attempt():
 @pytest.mark.parametrize("service", ["s7", "umas", "modbus", "enip", "smb", "winrm", "", "ftp/21"])
 def test_program_passwords_and_other_services_are_never_tried(service):
     assert ask(service=service).reason == "policy"
+
+
+@pytest.mark.parametrize("service", sorted(ANONYMOUS_ONLY))
+def test_some_services_are_tried_without_a_password_only(service):
+    assert ask(service=f"{service}/1", account=ANONYMOUS).allowed
+    assert ask(service=f"{service}/1", account="admin").reason == "policy"
+    assert ask(service=f"{service}/1", account=ANONYMOUS, safety_controller=True).reason == "policy"
 
 
 @pytest.mark.parametrize("service", ["http", "https", "ssh/22", "telnet:23", "SNMP 161"])

@@ -85,6 +85,7 @@ class FuzzSession:
         self.outputs: dict[str, str] | None = None
         self.exchanges = 0
         self.connections = 0
+        self.connected = True
         self._answer = dialogue.answer()
         self._guard: Any = None
         self._most = sum(q.at_most for q in probe.questions) + probe.connections

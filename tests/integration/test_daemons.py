@@ -20,9 +20,11 @@ from typing import Any
 
 import pytest
 
-from probes import smb
-from scanner.facts import DeviceIdentity, ServiceAccess, SmbFace
+from probes import ftp, mqtt, ntp, rdp, smb, vnc
+from scanner.errors import Silent
+from scanner.facts import DeviceIdentity, RdpFace, ServiceAccess, SmbFace, VncFace
 from tests.conftest import missing
+from tests.probes.ledger import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -90,6 +92,55 @@ async def told(governed: Governed, probe: Any, port: int, **grant: Any) -> tuple
         return facts
 
 
+# --- TigerVNC ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("types", "seen"),
+    [
+        ("None", ("None",)),
+        ("VncAuth", ("VNC Authentication",)),
+        ("None,VncAuth", ("None", "VNC Authentication")),
+        ("TLSVnc", ("VeNCrypt",)),
+    ],
+)
+async def test_tigervnc_tells_its_security_types(
+    governed: Governed, folder: Path, types: str, seen: tuple[str, ...]
+) -> None:
+    server, port = program("Xtigervnc", "tigervnc-standalone-server"), free_port()
+    words = (
+        server, f":{port - 1000}", "-rfbport", port, "-localhost", "-nolisten", "tcp",
+        "-SecurityTypes", types, "-PasswordFile", folder / "password",
+    )  # fmt: skip
+    with running(*words, port=port, folder=folder):
+        assert await told(governed, vnc.PROBE, port) == (
+            VncFace(version="003.008", security_types=seen),
+        )
+
+
+# --- xrdp --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("layer", "taken"), [("negotiate", "tls"), ("rdp", "rdp")])
+async def test_xrdp_tells_that_it_asks_nobody_first(
+    governed: Governed, folder: Path, layer: str, taken: str
+) -> None:
+    server, port, home = program("xrdp", "xrdp"), free_port(), Path("/etc/xrdp")
+    if not os.access(home / "key.pem", os.R_OK):
+        missing("the key of Debian's package xrdp is for root and ssl-cert alone")
+    configuration = folder / "xrdp.ini"
+    lines = (
+        "[Globals]", "ini_version=1", "fork=false", f"port=tcp://127.0.0.1:{port}",
+        f"security_layer={layer}", f"certificate={home}/cert.pem", f"key_file={home}/key.pem",
+        "[Logging]", f"LogFile={folder}/xrdp.log", "EnableSyslog=false",
+    )  # fmt: skip
+    configuration.write_text("\n".join(lines))
+    with running(server, "-n", "-c", configuration, port=port, folder=folder):
+        assert await told(governed, rdp.PROBE, port) == (
+            RdpFace(protocols=(taken,), needs_nla=False),
+        )
+
+
 # --- Samba -------------------------------------------------------------------------------------
 
 
@@ -147,3 +198,74 @@ async def test_samba_tells_its_dialects_and_its_name(
     assert isinstance(access, ServiceAccess)
     assert dict(access.details)["NetBIOS domain"] == "FILESRV"  # a stand-alone server is its own
     assert identity == DeviceIdentity(name="FILESRV")
+
+
+# --- vsftpd ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+async def test_vsftpd_tells_whether_anybody_may_come_in(
+    governed: Governed, folder: Path, open_to_all: bool
+) -> None:
+    server, port = program("vsftpd", "vsftpd"), free_port()
+    (folder / "empty").mkdir()
+    settings = {
+        "listen": "YES", "listen_address": "127.0.0.1", "listen_port": port, "background": "NO",
+        "anonymous_enable": "YES" if open_to_all else "NO", "local_enable": "YES",
+        "secure_chroot_dir": folder / "empty", "anon_root": folder / "empty",
+        "ftpd_banner": "Logger ready.", "run_as_launching_user": "NO", "seccomp_sandbox": "NO",
+    }  # fmt: skip
+    configuration = folder / "vsftpd.conf"
+    configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    with running(server, configuration, port=port, folder=folder):
+        (greeted,) = await told(governed, ftp.PROBE, port)
+        (features,) = await told(governed, ftp.READ_PROBE, port)
+        ledger = Ledger()
+        (access,) = await told(governed, ftp.LOGIN_PROBE, port, attempts=ledger)
+
+    assert greeted.details == (("greeting", "Logger ready."),)
+    assert features.authentication == ("USER",)
+    assert access.answers_without_login is open_to_all
+    assert ledger.ends == [("anonymous", open_to_all, None)]
+
+
+# --- chrony ------------------------------------------------------------------------------------
+
+
+async def test_chrony_tells_its_stratum_and_answers_no_control_message(
+    governed: Governed, folder: Path
+) -> None:
+    server, port = program("chronyd", "chrony"), free_port(socket.SOCK_DGRAM)
+    configuration = folder / "chrony.conf"
+    lines = (
+        f"port {port}", "bindaddress 127.0.0.1", "allow 127.0.0.0/8", "local stratum 5",
+        "cmdport 0", "bindcmdaddress /", f"pidfile {folder}/chrony.pid", "user root",
+    )  # fmt: skip
+    configuration.write_text("\n".join(lines))
+    with running(server, "-d", "-x", "-U", "-f", configuration, port=port, folder=folder):
+        (access,) = await told(governed, ntp.PROBE, port)
+        with pytest.raises(Silent):
+            await told(governed, ntp.READ_PROBE, port)
+
+    assert dict(access.details)["stratum"] == "5"
+    assert access.answers_without_login
+
+
+# --- Mosquitto ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+async def test_mosquitto_tells_whether_anybody_may_come_in(
+    governed: Governed, folder: Path, open_to_all: bool
+) -> None:
+    server, port = program("mosquitto", "mosquitto"), free_port()
+    configuration = folder / "mosquitto.conf"
+    allowed = "true" if open_to_all else "false"
+    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous {allowed}\n")
+    ledger = Ledger()
+    with running(server, "-c", configuration, port=port, folder=folder):
+        (access,) = await told(governed, mqtt.LOGIN_PROBE, port, attempts=ledger)
+
+    assert access.answers_without_login is open_to_all
+    assert access.details == (("CONNACK", "0" if open_to_all else "5"),)
+    assert ledger.ends == [("anonymous", open_to_all, None)]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.lab.conftest import OFFSET, address
 
 pytestmark = pytest.mark.lab
 
@@ -227,3 +230,169 @@ async def test_a_version_that_is_not_spoken_ends_the_connection(begin: Any, dial
 
     assert await asyncio.to_thread(client) == b""
     assert plant.ledgers["D1"].half_closes == 0
+
+
+# --- FTP ---------------------------------------------------------------------------------------
+
+
+def spoken(sock: socket.socket, *lines: str) -> list[str]:
+    """The last line of the greeting and of each reply."""
+    file = sock.makefile("rb")
+
+    def reply() -> str:
+        while not (line := file.readline().decode()) or line[3:4] != " ":
+            assert line, "the server went away"
+        return line.rstrip("\r\n")
+
+    found = [reply()]
+    for line in lines:
+        sock.sendall(line.encode() + b"\r\n")
+        found.append(reply())
+    return found
+
+
+async def test_an_ftp_server_greets_and_lets_anybody_in(begin: Any, dial: Dial) -> None:
+    plant = await begin(
+        {"services": [{"protocol": "ftp", "banner": "FTP server ready.", "anonymous": True}]}
+    )
+
+    def client() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "SYST", "USER anonymous", "PASS a@example.invalid", "QUIT")
+
+    said = await asyncio.to_thread(client)
+
+    assert said[0] == "220 FTP server ready."
+    assert [line[:3] for line in said[1:]] == ["215", "331", "230", "221"]
+    assert plant.ledgers["D1"].logins == {"ftp anonymous accepted": 1}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_an_ftp_server_with_users_refuses_others_and_notes_writes(
+    begin: Any, dial: Dial
+) -> None:
+    service = {"protocol": "ftp", "users": {"apc": "Kaimauer-7"}, "features": ["AUTH TLS"]}
+    plant = await begin({"services": [service]})
+
+    def stranger() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "FEAT", "USER anonymous", "PASS a@example.invalid")
+
+    def owner() -> list[str]:
+        with dial(1, 21) as sock:
+            return spoken(sock, "USER apc", "PASS Kaimauer-7", "MKD pages", "QUIT")
+
+    assert (await asyncio.to_thread(stranger))[-1].startswith("530")
+    assert [line[:3] for line in await asyncio.to_thread(owner)][-3:] == ["230", "257", "221"]
+    ledger = plant.ledgers["D1"]
+    assert ledger.logins == {"ftp anonymous rejected": 1, "ftp apc accepted": 1}
+    assert ledger.writes == {"ftp MKD": 1}
+
+
+# --- NTP ---------------------------------------------------------------------------------------
+
+NTPD = {
+    "version": "ntpd 4.2.8p10@1.3728-o Fri May 26 14:07:29 UTC 2017 (1)",
+    "processor": "x86_64",
+    "system": "Linux/4.4.79-18.26-default",
+}
+
+
+def sent(n: int, port: int, request: bytes, wait_s: float = 3.0) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(wait_s)
+        sock.connect((address(n), port + OFFSET))
+        sock.send(request)
+        try:
+            return sock.recv(4096)
+        except TimeoutError:
+            return b""
+
+
+async def test_an_ntp_server_tells_the_variables_as_the_recorded_one(
+    begin: Any, captures: Path
+) -> None:
+    plant = await begin({"services": [{"protocol": "ntp", **NTPD}]})
+    ((request, response),) = exchanges(captures, "ntp__ntp_mode6_readvar")
+
+    mine = await asyncio.to_thread(sent, 1, 123, request)
+
+    told = b", ".join(f'{name}="{value}"'.encode() for name, value in NTPD.items())
+    assert (mine[:2], mine[2:4]) == (bytes([0x16, 0x82]), request[2:4])
+    assert mine[12 : 12 + len(told)] == told
+    assert all(f'{name}="{value}"'.encode() in response for name, value in NTPD.items())
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_an_ntp_server_serves_time_and_notes_what_it_is_told(begin: Any) -> None:
+    plant = await begin({"services": [{"protocol": "ntp", "stratum": 1, "reference": "GPS"}]})
+
+    time = await asyncio.to_thread(sent, 1, 123, b"\x23" + bytes(39) + b"12345678")
+    monlist = await asyncio.to_thread(sent, 1, 123, bytes.fromhex("1700032a00000000"), 0.3)
+
+    assert (time[0], time[1], time[12:16], time[24:32]) == (0x24, 1, b"GPS\0", b"12345678")
+    assert monlist == b""
+    assert plant.ledgers["D1"].writes == {"ntp mode 7": 1}
+
+
+# --- MQTT --------------------------------------------------------------------------------------
+
+MQTT_CONNECT = bytes.fromhex("101b00044d5154540402000a000f") + b"walkdown0000000"
+
+
+async def test_a_broker_answers_the_recorded_client_as_the_recorded_broker(
+    begin: Any, dial: Dial, captures: Path
+) -> None:
+    plant = await begin(
+        {"services": [{"protocol": "mqtt", "users": {"02D5050223D3": "02D5050223D3"}}]}
+    )
+    ((request, response),) = exchanges(captures, "mqtt__mqtt_broker_connack")
+
+    def client() -> bytes:
+        with dial(1, 1883) as sock:
+            sock.sendall(request[: 2 + request[1]])  # the recording has a SUBSCRIBE behind it
+            said = heard(sock, 4)
+            sock.sendall(request[2 + request[1] :])
+            return said + heard(sock, 5)
+
+    ledger = plant.ledgers["D1"]
+    assert await asyncio.to_thread(client) == response
+    assert ledger.writes == {"mqtt SUBSCRIBE": 1}
+
+
+@pytest.mark.parametrize(("anonymous", "code"), [(True, 0), (False, 5)])
+async def test_a_broker_lets_nameless_clients_in_or_not(
+    begin: Any, dial: Dial, anonymous: bool, code: int
+) -> None:
+    plant = await begin({"services": [{"protocol": "mqtt", "anonymous": anonymous}]})
+
+    def client() -> bytes:
+        with dial(1, 1883) as sock:
+            sock.sendall(MQTT_CONNECT)
+            said = heard(sock, 4)
+            sock.sendall(b"\xe0\x00")
+            sock.shutdown(socket.SHUT_WR)
+            return said + heard(sock, 1)
+
+    assert await asyncio.to_thread(client) == bytes([0x20, 2, 0, code])
+    ledger = plant.ledgers["D1"]
+    assert list(ledger.logins) == [f"mqtt anonymous {'accepted' if anonymous else 'rejected'}"]
+    assert not ledger.writes
+    assert ledger.half_closes == 0
+
+
+async def test_a_broker_in_tls_notes_what_a_front_cannot_see(begin: Any) -> None:
+    plant = await begin({"services": [{"protocol": "mqtts", "anonymous": True}]})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def client() -> bytes:
+        with socket.create_connection((address(1), 8883 + OFFSET), timeout=3) as raw:
+            with context.wrap_socket(raw) as sock:
+                sock.sendall(MQTT_CONNECT)
+                said = heard(sock, 4)
+                sock.sendall(b"\x32\x08\x00\x04pump\x00\x01")
+                return said + heard(sock, 4)
+
+    assert await asyncio.to_thread(client) == bytes.fromhex("2002000040020001")
+    assert plant.ledgers["D1"].writes == {"mqtts type 3": 1}

@@ -56,3 +56,12 @@ def test_the_devices_own_ledgers_show_no_harm(scanned: Path) -> None:
             assert ledger[what] == 0, f"{device}: {what}"
         for what in ("writes", "foreign", "malformed", "unexpected_commands"):
             assert ledger[what] == {}, f"{device}: {what}"
+
+
+def test_every_device_answers_its_canaries(scanned: Path) -> None:
+    """Also one that refuses the newer of two versions: it is asked again what it answered."""
+    document = json.loads((scanned / "run" / "assessment.json").read_bytes())
+    canaries = [one for device in document["safety"]["devices"] for one in device["canary"]]
+
+    assert canaries
+    assert all(canary["healthy"] for canary in canaries), canaries

@@ -170,6 +170,7 @@ OPEN = SmbFace(dialects=("3.1.1",), smb1=None, signing_required=False, signing_e
         (negotiated(0x311, 1), b"HTTP/1.1 400", OPEN),
         (Closed("c"), OLD, OLD_ALONE),
         (Reset("r"), OLD, OLD_ALONE),
+        (Silent("s"), OLD, OLD_ALONE),
         (
             negotiated(0x302, 3), Closed("c"),
             SmbFace(dialects=("3.0.2",), smb1=False, signing_required=True, signing_enabled=True),
@@ -190,8 +191,9 @@ async def test_each_version_is_asked_about_on_a_connection_of_its_own(
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (Silent("s"), OLD), (Refused("r"), OLD), (Closed("c"), Closed("c")),
-        (Reset("r"), Reset("r")), (Closed("c"), Silent("s")), (Reset("r"), b"HTTP/1.1 400"),
+        (Refused("r"), OLD), (Closed("c"), Closed("c")), (Reset("r"), Reset("r")),
+        (Closed("c"), Silent("s")), (Reset("r"), b"HTTP/1.1 400"), (Silent("s"), Silent("s")),
+        (Silent("s"), Closed("c")),
     ],
 )  # fmt: skip
 async def test_who_answers_neither_is_no_smb_server(

@@ -44,6 +44,7 @@ from tests.proof.judge.injected import (
     WRITES,
 )  # fmt: skip
 from tests.proof.judge.packets import ACK, FIN, PSH, RST, SYN, Unreadable, packets_of
+from tests.proof.judge.services import compared
 from tests.proof.judge.verdict import Allowed, Device, Finding, judge
 from tests.proof.plants import READING
 
@@ -563,3 +564,19 @@ def test_what_is_inside_tls_is_known_with_its_keys_and_stays_sealed_without(tmp_
     assert sealed.sealed == {"10.77.1.1": 2}
     assert not opened.findings[8].bad
     assert not sealed.findings[8].bad
+
+
+def test_what_a_key_log_opens_of_mqtt_is_judged_as_mqtt() -> None:
+    hello = parse("mqtts", HARMLESS["mqtts hello"][2][0])
+    codes = ("tls 1", "tls 20", "mqtt 1", "mqtt 3", "mqtt 14")
+    opened = Frame(
+        number=1, stream=0, codes=codes, methods=(), targets=(), forms=0, headers=frozenset(),
+        opened=3, data_opened=3, complaints=(),
+    )  # fmt: skip
+
+    seen = {pdu.service: pdu.verdict for pdu in compared(hello, [opened], "mqtts", 0)}
+
+    assert seen == {
+        "TLS ClientHello": "session", "mqtt 1 in TLS": "login", "mqtt 3 in TLS": "control",
+        "mqtt 14 in TLS": "session",
+    }  # fmt: skip

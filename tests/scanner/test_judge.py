@@ -18,6 +18,7 @@ from scanner.facts import (
     HttpFace,
     LoginUnavailable,
     ModbusAccess,
+    ServiceAccess,
     TlsFace,
 )
 from scanner.judge import findings
@@ -156,6 +157,25 @@ UNLEARNED = ModbusAccess(unit_id=1)
 
 
 # --- a fact that is there ----------------------------------------------------------------------
+
+
+FTP = {"port": 21, "protocol": "ftp", "probe": "ftp"}
+SMB = {"port": 445, "protocol": "smb", "probe": "smb"}
+
+
+def test_what_another_service_told_is_none_of_a_checks_business() -> None:
+    """A service's access is a fact of many protocols; a check names those that it is about."""
+    one = check(reads=ServiceAccess, protocols=("ftp",), judge=always(Verdict.FAIL))
+    files = answered("o1", ServiceAccess(protocol="smb"), **SMB)
+    refused = observation("o2", outcome=Outcome.REFUSED, **FTP)
+
+    beside = only(one, [files, refused])
+    both = only(one, [files, answered("o3", ServiceAccess(protocol="ftp"), **FTP)])
+
+    assert (beside.verdict, beside.summary) == (
+        Verdict.NOT_APPLICABLE, "no such service: 21/tcp refused",
+    )  # fmt: skip
+    assert (both.verdict, both.id.rpartition("/")[2]) == (Verdict.FAIL, "port 21")
 
 
 def test_a_fact_is_judged_and_the_finding_rests_on_its_exchanges() -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from tests.proof.judge.connections import Connection, connections_of
 from tests.proof.judge.dissect import Frame, dissect
-from tests.proof.judge.grammar import Pdu, http_verdict, parse, spoken
+from tests.proof.judge.grammar import Pdu, http_verdict, mqtt, parse, spoken
 from tests.proof.judge.packets import Packet, packets_of
 
 Ports = Mapping[tuple[str, int], str]
 
+_IN_TLS = frozenset({"https", "mqtts"})
 _INSIDE_TLS = frozenset({"tls 11", "tls 15", "tls 20"})
 """Handshake messages that pass encrypted (RFC 8446 section 4.4): seen by who has the keys."""
 
@@ -154,9 +155,10 @@ def compared(pdus: list[Pdu], frames: list[Frame], protocol: str, resent: int) -
     theirs = Counter(code for frame in frames for code in frame.codes)
     if protocol == "http":
         theirs.update(f"http {method}" for frame in frames for method in frame.methods)
-    if protocol == "https":
+    if protocol in _IN_TLS:
         for code in _INSIDE_TLS:
             theirs.pop(code, None)
+    opened = _mqtt_inside(theirs, pdus) if protocol == "mqtts" else []
     missed = {code for code, n in ours.items() if theirs[code] < n}
     result = [
         replace(pdu, verdict="unknown", service=f"{pdu.service} (tshark sees no {_first(here)})")
@@ -171,7 +173,17 @@ def compared(pdus: list[Pdu], frames: list[Frame], protocol: str, resent: int) -
             result.append(Pdu(end, end, words, "unknown"))
     if protocol == "https":
         result = _opened(result, frames)
-    return result
+    return result + opened
+
+
+def _mqtt_inside(theirs: Counter[str], pdus: list[Pdu]) -> list[Pdu]:
+    """What tshark saw of MQTT where the key log opened its TLS; it is taken out of `theirs`."""
+    end = pdus[-1].end if pdus else 0
+    found = []
+    for code in sorted(code for code in theirs if code.startswith("mqtt ")):
+        verdict = mqtt.VERDICTS.get(int(code.removeprefix("mqtt ")), "control")
+        found += [Pdu(end, end, f"{code} in TLS", verdict)] * theirs.pop(code)
+    return found
 
 
 def _first(codes: set[str]) -> str:
