@@ -211,7 +211,8 @@ def test_a_second_plants_device_is_proved_with(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Though its name is that of a device of the first plant, and its plant's comes before it."""
-    (tmp_path / "harbour.yaml").write_text((plant.PLANTS / "harbour.yaml").read_text())
+    for path in plant.PLANTS.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
     (tmp_path / "a-second.yaml").write_text(
         "devices:\n"
         "  - {name: FRAIL, frailty: {dies_of: [burst]}, services: [{protocol: toy, text: no}]}\n"

@@ -112,3 +112,19 @@ async def test_snap7_reads_through_it_and_what_would_act_shows_in_the_ledger(beg
     assert said[11:14] == b"\x32\0\0"
     assert plant.ledgers["D1"].writes == {"s7plus plus 0x0542": 1}
     assert any(name.endswith(" as PG") for name in plant.ledgers["D1"].functions)
+
+
+async def test_a_cpu_without_s7comm_plus_refuses_its_seat_in_words(begin, governed) -> None:
+    plant = await begin({"services": [{**CPU, "protocol": "s7"}]})
+    ledger = plant.ledgers["D1"]
+
+    with pytest.raises(Refused):
+        async with governed(
+            s7plus.READ_PROBE, plant.port("D1", "s7"), address=ledger.address, known=KNOWN
+        ) as session:
+            await s7plus.run_read(session)
+    async with governed(s7.PROBE, plant.port("D1", "s7"), address=ledger.address) as session:
+        assert len(await s7.run(session)) == 3
+
+    assert not ledger.half_closes
+    assert not ledger.resets
