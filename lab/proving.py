@@ -114,6 +114,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("umas", "COIL-1", "umas", probes=("modbus", "umas"), after=2),
         _kind("s7", "PLC-12", "s7"),
         _kind("s7_read", "PLC-12", "s7", after=1),
+        _kind("s7plus", "SAW-1", "s7plus", probes=("s7", "s7plus"), after=2),
         _kind("enip", "PLC-14", "enip"),
         _kind("enip_tcp", "PLC-14", "enip", over="tcp"),
         _kind("snmp", "SW-CTL", "snmp"),

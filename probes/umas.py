@@ -10,10 +10,10 @@ function 0x5A. It is asked in the read tier, and only where Modbus answered on t
 4. READ_PLC_INFO (04): whether the controller is reserved, and the signature of its program.
 5. READ_CARD_INFO (06 06): the memory card. Then the connection is closed.
 
-A Modbus exception to the first question means that the device does not speak UMAS; nothing more is
-asked. Unit id 0 is used, as the tools do. Behind a gateway 0 would be a broadcast to the serial
-line, so a device that answered like one is not asked at all, and neither is one for which the site
-file lists three other unit ids (promise 11).
+A Modbus exception to the first question means that the device does not speak UMAS, or not now;
+nothing more is asked. Unit id 0 is used, as the tools do. Behind a gateway 0 would be a broadcast
+to the serial line, so a device that answered like one is not asked at all, and neither is one for
+which the site file lists three other unit ids (promise 11).
 
 Why this is the gentlest question: these are the first five requests of an engineering tool that
 connects and does nothing. Nobody's reservation is taken, no pairing key is used (it stays 00), and
@@ -268,14 +268,14 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
     """
     What the controller tells. Nothing is sent to what may be a gateway.
 
-    Raises Refused where the device speaks Modbus and not UMAS; Withheld, WireError.
+    Raises Refused where the device answers with a Modbus exception; Withheld, WireError.
     """
     if not may_be_asked(session.known, session.options.get("unit_ids")):
         return ()
     conversation = _Conversation(session)
     first = await conversation.ask(READ_ID)
     if isinstance(first, Failure) and first.exception is not None:
-        raise Refused(f"Modbus exception {first.exception:02X}: function 5A is not known there")
+        raise Refused(f"Modbus exception {first.exception:02X} to function 5A (UMAS)")
     told: dict[bytes, bytes] = {}
     if isinstance(first, bytes):
         decode_id(first)

@@ -14,19 +14,25 @@ The server's built-in lists lack the header that the format demands and describe
 Settings: order_number, firmware "3.2.7", hardware (int), components {index: text} or none at all
 (as newer CPUs, which refuse 0x001C), protection (1..3, or none at all:
 0x0132 and 0x0232 are refused), password_level (0..3), mode_switch, state.
-Source: Siemens, System Software for S7-300/400 System and Standard Functions, chapter on SSL.
+Source: Siemens, System Software for S7-300/400 System and Standard Functions, chapter on SSL; for
+the refusal RFC 905 section 13.5 (reason 3: address unknown).
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from snap7.server import Server as Snap7Server
 
 from lab.bench import LOOPBACK, Bench, Server
+
+FIRST_S = 5.0
+"""How long a client may take to its first byte, as snap7 has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,20 @@ class Controller(Snap7Server):
         super().__init__(log=False)
         self.host = LOOPBACK
         self._cpu = cpu
+
+    def _handle_client(self, client_socket: socket.socket, address: tuple[str, int]) -> None:
+        """
+        A seat that is called by a word is of S7comm-plus, which this CPU does not speak: it is
+        refused as the specification has it, where snap7 would take it and then say nothing.
+        """
+        with suppress(OSError):
+            client_socket.settimeout(FIRST_S)
+            first = client_socket.recv(64, socket.MSG_PEEK)
+            if first[5:6] == b"\xe0" and b"SIMATIC-ROOT-" in first:
+                client_socket.recv(64)
+                client_socket.sendall(b"\x03\0\0\x0b\x06\x80" + first[8:10] + b"\0\0\x03")
+                client_socket.shutdown(socket.SHUT_RDWR)
+        super()._handle_client(client_socket, address)
 
     def _get_szl_data(self, szl_id: int, szl_index: int) -> bytes | None:
         return self._cpu.szl(szl_id, szl_index)

@@ -158,7 +158,7 @@ async def test_a_processor_of_nobody_known_names_no_vendor(replay) -> None:
 async def test_a_device_that_does_not_know_the_function_is_asked_once(replay) -> None:
     session = replay(umas.READ_PROBE, controller({}))
 
-    with pytest.raises(Refused, match="function 5A is not known"):
+    with pytest.raises(Refused, match="exception 01 to function 5A"):
         await umas.run_read(session)
     assert len(session.sent) == 1
 
