@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from scanner.cli import importing
 from scanner.errors import UsageError
 from scanner.facts import (
     BacnetAccess,
@@ -189,6 +193,55 @@ def test_the_dissector_hears_nothing_of_our_environment(tmp_path: Path) -> None:
     assert told["home"] != ["/home/me"]
     assert str(path) not in told["path"][0]
     assert " -n " in f" {told['path'][0]} "
+
+
+_VALUE = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["0", "1", "2", "3", "8", "12", "43", "0x63", "10.1.0.7", "00:1b:1b:0a:0b:0c", "SSH-2.0-x",
+         "1.3.6.1.2.1.1.1.0", "ff:ff", "1700000000.5", "99999999999999999999"]
+    ),
+)  # fmt: skip
+_LAYERS = st.lists(
+    st.sampled_from(
+        ["eth", "ip", "tcp", "udp", "gre", "icmp", *pcap._ANNOUNCEMENTS,
+         *(layer for layer, _, _ in pcap._REPLIES)]
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from([name.replace(".", "_") for name in pcap.FIELDS]),
+        st.one_of(st.lists(_VALUE, max_size=3), _VALUE, st.none(), st.integers()),
+        max_size=25,
+    ),
+    layers=_LAYERS,
+    transport=st.sampled_from(["tcp", "udp"]),
+)
+@settings(max_examples=600, deadline=None)
+def test_no_dissection_breaks_the_reader(
+    fields: dict[str, Any], layers: list[str], transport: str
+) -> None:
+    """As if tshark had written it; a packet that could be dissected has number, time and ends."""
+    whole_packet = fields | {
+        "frame_number": ["1"], "frame_time_epoch": ["1700000000.5"],
+        "frame_protocols": [":".join(layers)], "ip_src": ["10.1.0.7"], "ip_dst": ["10.2.0.5"],
+        f"{transport}_srcport": ["502"], f"{transport}_dstport": ["40000"],
+    }  # fmt: skip
+    reading = Reading(modified=READ_AT, recognise=importing.RECOGNISE)
+
+    for one in (fields, whole_packet):
+        packet = pcap._packet(one)
+        if packet is None:
+            continue
+        if packet.transport is not None:
+            packet.from_server = pcap._Directions().is_from_server(packet)
+            pcap._Talks().add(packet, reading)
+        for found in pcap._say(packet, reading):
+            assert found.address
+            assert found.seen
 
 
 def named(captures: Path, end: str) -> Path:
