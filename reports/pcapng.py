@@ -18,8 +18,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from scanner import __version__
@@ -30,6 +31,9 @@ SCANNER_MAC = bytes.fromhex("020000000001")
 ETHERNET = 1
 SEGMENT = 1400
 MOST_DATAGRAM = 65_000
+WINDOW = 65_535
+SLACK = timedelta(seconds=5)
+"""Requests to several devices may be numbered in another order than they left."""
 FIRST_PORT, PORTS = 49_152, 16_384
 SYN, FIN, RST, PSH, ACK = 0x02, 0x01, 0x04, 0x08, 0x10
 OPT_END, OPT_COMMENT, SHB_APPLICATION, IF_NAME = 0, 1, 4, 2
@@ -42,6 +46,10 @@ COMMENT = (
     "headers, ports of the scanner, handshakes and ends of connections are made anew; 192.0.2.1 "
     "and 2001:db8::1 stand for the scanner. Masked secrets are masked. "
 )
+
+
+Timed = tuple[datetime, bytes]
+"""A packet's block with its moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ class _Connection:
     port: int
     last: str = ""
     """The id of its last exchange."""
+    next_sent: dict[str, datetime] = field(default_factory=dict)
+    """When the exchange after this one was sent, by id: before that, its reply must have come."""
     ours: int = 1
     theirs: int = 1
     is_open: bool = False
@@ -75,10 +85,18 @@ def render(exchanges: Callable[[], Iterable[Exchange]], *, run: str, site: str) 
         words += f" {left_out} exchanges with no IP address are left out."
     yield _section(words)
     yield _interface()
+    waiting: list[tuple[datetime, int, bytes]] = []
+    number = 0
     for exchange in exchanges():
+        # Conversations with several devices overlap: a reply waits until its moment has come.
+        while waiting and waiting[0][0] <= exchange.sent_at - SLACK:
+            yield heappop(waiting)[2]
         connection = connections.get(of.get(exchange.id, -1))
-        if connection is not None:
-            yield from _exchange(exchange, connection)
+        for at, block in _exchange(exchange, connection) if connection is not None else ():
+            heappush(waiting, (at, number, block))
+            number += 1
+    while waiting:
+        yield heappop(waiting)[2]
 
 
 def _connections(
@@ -106,16 +124,23 @@ def _connections(
             current[device] = (key, number)
         number = current[device][1]
         of[exchange.id] = number
-        found[number].last = exchange.id
+        connection = found[number]
+        if connection.last:
+            connection.next_sent[connection.last] = exchange.sent_at
+        connection.last = exchange.id
     return found, of, left_out
 
 
-def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[bytes]:
+def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
     until = exchange.finished_at or exchange.sent_at
+    following = connection.next_sent.get(exchange.id, until)
+    until = max(exchange.sent_at, min(until, following))
     asked = f"{exchange.id}: {exchange.label} ({exchange.probe}, {exchange.tier})"
     came = f"{exchange.id}: {exchange.outcome}" + (
         f", {exchange.reason}" if exchange.reason else ""
     )
+    if exchange.finished_at is not None and exchange.finished_at > until:
+        came += f"; its end was recorded at {exchange.finished_at.isoformat()}"
     if _is_plaintext(exchange):
         asked += "; plaintext of an encrypted connection"
         came += "; plaintext of an encrypted connection"
@@ -169,7 +194,7 @@ class _Wire:
         place = f"{exchange.target.zone}/{exchange.target.address}".encode()
         self._mac = b"\x02" + hashlib.sha256(place).digest()[:5]
 
-    def datagram(self, payload: bytes, at: datetime, comment: str, *, from_device: bool) -> bytes:
+    def datagram(self, payload: bytes, at: datetime, comment: str, *, from_device: bool) -> Timed:
         payload = payload[:MOST_DATAGRAM]
         source, target = self._ports(from_device)
         length = 8 + len(payload)
@@ -182,14 +207,14 @@ class _Wire:
 
     def data(
         self, payload: bytes, at: datetime, comment: str, *, from_device: bool
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Timed]:
         for start in range(0, len(payload), SEGMENT):
             part = payload[start : start + SEGMENT]
             yield self.segment(PSH | ACK, at, comment, from_device=from_device, payload=part)
 
     def segment(
         self, flags: int, at: datetime, comment: str, *, from_device: bool, payload: bytes = b""
-    ) -> bytes:
+    ) -> Timed:
         connection = self._connection
         own, other = connection.ours, connection.theirs
         if from_device:
@@ -197,7 +222,7 @@ class _Wire:
         source, target = self._ports(from_device)
         head = struct.pack(
             ">HHIIBBHHH", source, target, own % 2**32, other % 2**32 if flags & ACK else 0, 0x50,
-            flags, 8192, 0, 0,
+            flags, WINDOW, 0, 0,
         )  # fmt: skip
         ends = self._ends(from_device)
         total = _checksum(_pseudo(*ends, 6, len(head) + len(payload)) + head + payload)
@@ -283,8 +308,8 @@ def _interface() -> bytes:
     return _block(1, struct.pack("<HHI", ETHERNET, 0, 0) + options)
 
 
-def _packet(frame: bytes, at: datetime, comment: str) -> bytes:
+def _packet(frame: bytes, at: datetime, comment: str) -> Timed:
     micros = max((at - EPOCH) // timedelta(microseconds=1), 0)
     head = struct.pack("<IIIII", 0, micros >> 32, micros & 0xFFFFFFFF, len(frame), len(frame))
     options = _options(_option(OPT_COMMENT, comment.encode("utf-8", "replace")))
-    return _block(6, head + frame + bytes(-len(frame) % 4) + options)
+    return at, _block(6, head + frame + bytes(-len(frame) % 4) + options)

@@ -704,14 +704,14 @@ def _enip(packet: Packet, reading: Reading) -> Sequence[Fact]:
 
 
 def _revision(text: str | None) -> str | None:
-    """`major.minor`, as words or as one little-endian number."""
+    """`major.minor`, as words or as one number with the major revision in front."""
     if text is None:
         return None
     major, separator, minor = text.partition(".")
     if separator and major.isdecimal() and minor.isdecimal() and len(text) < 12:
         return f"{int(major)}.{int(minor):03d}"
     value = number_of(text, 65535)
-    return None if value is None else f"{value & 0xFF}.{value >> 8:03d}"
+    return None if value is None else f"{value >> 8}.{value & 0xFF:03d}"
 
 
 BACNET_PROPERTIES = {"121": "vendor", "70": "model", "44": "firmware", "77": "name"}

@@ -74,6 +74,28 @@ def test_a_reply_identifies_the_server_and_the_request_shows_a_client(tmp_path: 
     assert (talk.protocol, talk.packets, talk.answered) == ("modbus", 2, True)
 
 
+def test_an_identity_item_tells_revision_and_serial_as_a_scan_does(tmp_path: Path) -> None:
+    """1769-L24ER-QB1B, revision 32.11: `0c00 length 0100 address(16) vendor type code 20 0b …`."""
+    name = b"1769-L24ER-QB1B"
+    item = (
+        bytes.fromhex("0100") + bytes(16) + bytes.fromhex("0100 0e00 9600 200b 3000 c3b2a100")
+        + bytes([len(name)]) + name + b"\x03"
+    )  # fmt: skip
+    body = bytes.fromhex("0100 0c00") + len(item).to_bytes(2, "little") + item
+    reply = b"\x63\x00" + len(body).to_bytes(2, "little") + bytes(20) + body
+    path = write(
+        tmp_path,
+        files.udp("10.2.0.5", 40000, "10.1.0.7", 44818, b"\x63\x00" + bytes(22)),
+        files.udp("10.1.0.7", 44818, "10.2.0.5", 40000, reply),
+    )
+
+    found, _ = read(pcap.IMPORTER, path)
+
+    assert DeviceIdentity(
+        model="1769-L24ER-QB1B", firmware="32.011", serial="00a1b2c3"
+    ) in identities(found, "10.1.0.7")
+
+
 def test_a_request_alone_identifies_nobody_and_proves_no_server(tmp_path: Path) -> None:
     path = write(tmp_path, files.tcp("10.2.0.5", 40000, "10.1.0.7", 502, FC43, flags=0x18))
 

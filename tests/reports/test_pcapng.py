@@ -112,6 +112,16 @@ def test_times_are_those_of_the_record(tmp_path: Path) -> None:
     assert times == pytest.approx([START.timestamp() + 1, START.timestamp() + 1.012], abs=1e-6)
 
 
+@needs_tshark
+def test_conversations_that_overlap_come_in_the_order_of_time(tmp_path: Path) -> None:
+    slow = replace(RECORD[0], finished_at=START + timedelta(seconds=4))
+    path = write(tmp_path, slow, *RECORD[1:4])
+
+    times = [float(t) for (t,) in tshark(path, "frame", "frame.time_epoch")]
+    assert times == sorted(times)
+    assert tshark(path, "modbus && tcp.srcport == 502", "modbus.func_code") == [["43"]]
+
+
 def test_it_says_of_itself_that_it_is_reconstructed(tmp_path: Path) -> None:
     content = write(tmp_path, *RECORD).read_bytes()
 
