@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,9 +162,14 @@ def _gather(
         progress=lambda done: watch(path.name, done, before.st_size),
     )
     found = 0
-    for one in importer.read(path, reading):
-        gathering.add(source, one)
-        found += 1
+    statements = importer.read(path, reading)
+    try:
+        for one in statements:
+            gathering.add(source, one)
+            found += 1
+    finally:
+        if isinstance(statements, Generator):
+            statements.close()  # ends the dissector at once, also after Ctrl-C
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise UsageError(

@@ -96,6 +96,17 @@ def test_an_identity_item_tells_revision_and_serial_as_a_scan_does(tmp_path: Pat
     ) in identities(found, "10.1.0.7")
 
 
+def test_packets_are_numbered_through_where_tshark_forgets_its_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dissector, "FORGET_AFTER", 2)
+    frames = [files.arp(f"10.1.0.{n}", f"00:1b:1b:0a:0b:0{n}") for n in range(1, 6)]
+
+    found, _ = read(pcap.IMPORTER, write(tmp_path, *frames))
+
+    assert [one.place for one in found] == [f"packet {n}" for n in range(1, 6)]
+
+
 def test_a_request_alone_identifies_nobody_and_proves_no_server(tmp_path: Path) -> None:
     path = write(tmp_path, files.tcp("10.2.0.5", 40000, "10.1.0.7", 502, FC43, flags=0x18))
 
