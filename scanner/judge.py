@@ -289,7 +289,7 @@ def _facts(
             if (
                 judgement.verdict is Verdict.PASS
                 and observation is not None
-                and (observation.imported)
+                and observation.imported
             ):
                 judgement = _no_pass(judgement, f"only {observation.source} says so; ask it")
             if judgement.verdict is Verdict.NOT_CHECKED and observation is not None:

@@ -20,6 +20,7 @@ from scanner.facts import ClaimedDevice, Conversation, DeviceIdentity, ModbusAcc
 from scanner.importers.gather import OUTSIDE
 from scanner.model import (
     Assessment,
+    Asset,
     DeviceClass,
     Finding,
     Identity,
@@ -30,7 +31,7 @@ from scanner.model import (
     Transport,
     Verdict,
 )
-from scanner.spec import SitePolicy
+from scanner.spec import Judgement, SitePolicy
 from tests.importers.conftest import Run, make_site
 
 NIGHT = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -405,6 +406,22 @@ def test_a_class_that_only_a_file_tells_excuses_a_device_from_no_check() -> None
             SitePolicy(site="S", assessed_at=NIGHT, zones=(), conduits=()),
         )  # fmt: skip
         assert {each.verdict for each in found} == {verdict}
+
+
+@pytest.mark.parametrize("reads", [Asset, ModbusAccess])
+def test_a_pass_on_imported_evidence_alone_is_not_checked(reads: type) -> None:
+    some = next(one for one in discovery.checks() if one.id == "modbus_unauthenticated")
+    fine = (Judgement(verdict=Verdict.PASS, summary="fine"),)
+    check = replace(some, reads=reads, judge=lambda subject, site: fine)
+    fact = ModbusAccess(unit_id=1)
+    policy = SitePolicy(site="S", assessed_at=NIGHT, zones=(), conduits=())
+
+    def judged(*observations: Observation) -> set[tuple[Verdict, str]]:
+        found = judge.findings([check], assets(observations, ()), observations, (), (), policy)
+        return {(one.verdict, one.summary.partition(",")[0]) for one in found}
+
+    assert judged(capture("o1", facts=(fact,))) == {(Verdict.NOT_CHECKED, "fine")}
+    assert judged(observation("o2", facts=(fact,))) == {(Verdict.PASS, "fine")}
 
 
 def test_two_names_for_one_zone_make_one_question(tmp_path: Path, imported: Run) -> None:
