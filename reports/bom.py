@@ -15,7 +15,6 @@ from __future__ import annotations
 from uuid import NAMESPACE_URL, uuid5
 
 from reports.inert import ascii_json, visible
-from scanner import __version__
 from scanner.model import Assessment, Asset, Presence
 
 TEXT_LIMIT = 1000
@@ -77,7 +76,9 @@ def render(assessment: Assessment) -> bytes:
             properties=properties(asset),
         )
 
-    tool = Component(type=ComponentType.APPLICATION, name="walkdown", version=__version__)
+    tool = Component(
+        type=ComponentType.APPLICATION, name="walkdown", version=_text(assessment.run.version)
+    )
     bom = Bom(
         serial_number=uuid5(NAMESPACE_URL, f"urn:walkdown:{assessment.run.id}"),
         components=[

@@ -23,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from scanner import __version__
 from scanner.model import Exchange, Outcome, Transport
 
 SCANNER_V4, SCANNER_V6 = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
@@ -74,7 +73,9 @@ class _Connection:
     is_open: bool = False
 
 
-def render(exchanges: Callable[[], Iterable[Exchange]], *, run: str, site: str) -> Iterator[bytes]:
+def render(
+    exchanges: Callable[[], Iterable[Exchange]], *, run: str, site: str, version: str
+) -> Iterator[bytes]:
     """
     The file, block by block. `exchanges` gives them in the order they were sent; it is asked twice:
     once to see where connections end.
@@ -83,7 +84,7 @@ def render(exchanges: Callable[[], Iterable[Exchange]], *, run: str, site: str) 
     words = f"{COMMENT}Run {run} of {site}."
     if left_out:
         words += f" {left_out} exchanges with no IP address are left out."
-    yield _section(words)
+    yield _section(words, version)
     yield _interface()
     waiting: list[tuple[datetime, int, bytes]] = []
     number = 0
@@ -294,10 +295,10 @@ def _options(*options: bytes) -> bytes:
     return b"".join(options) + struct.pack("<HH", OPT_END, 0)
 
 
-def _section(comment: str) -> bytes:
+def _section(comment: str, version: str) -> bytes:
     options = _options(
         _option(OPT_COMMENT, comment.encode("utf-8", "replace")),
-        _option(SHB_APPLICATION, f"Walkdown {__version__}".encode()),
+        _option(SHB_APPLICATION, f"Walkdown {version}".encode("utf-8", "replace")),
     )
     return _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + options)
 

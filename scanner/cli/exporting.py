@@ -82,7 +82,9 @@ def _capture(run: str, out: Path) -> Path:
                 f"{run}: nothing was sent in this run, so there is nothing to show\n"
                 "  hint: an imported run has no exchanges; open the capture it was made from"
             )
-        _write(out, pcapng.render(store.exchanges, run=meta.id, site=meta.site))
+        _write(
+            out, pcapng.render(store.exchanges, run=meta.id, site=meta.site, version=meta.version)
+        )
     return out
 
 

@@ -61,7 +61,7 @@ RECORD = (
 
 def write(folder: Path, *record: Exchange) -> Path:
     path = folder / "made.pcapng"
-    path.write_bytes(b"".join(pcapng.render(lambda: record, run="R1", site="Harbour")))
+    path.write_bytes(b"".join(pcapng.render(lambda: record, run="R1", site="Harbour", version="0")))
     return path
 
 
