@@ -127,6 +127,20 @@ def test_clients_are_seen_too_and_addresses_in_no_zone_are_listed(
     }  # fmt: skip
 
 
+def test_what_lies_outside_every_zone_is_listed_and_not_judged(
+    tmp_path: Path, which: site.Site, imported: Run
+) -> None:
+    row = talk("10.2.0.5", "172.16.0.1") | {
+        "_path": "modbus", "unit": 1, "func": "READ_COILS", "pdu_type": "RESP",
+    }  # fmt: skip
+    folder, _ = imported(zeek(tmp_path, row, name="modbus.log"))
+
+    found = assess(which, folder)
+
+    assert f"{OUTSIDE}/172.16.0.1" in {asset.id for asset in found.assets}
+    assert OUTSIDE not in {finding.zone for finding in found.findings}
+
+
 def test_old_evidence_counts_as_not_assessed(tmp_path: Path, imported: Run) -> None:
     folder, _ = imported(zeek(tmp_path, talk("10.2.0.5", "10.1.0.7", ts=1_700_000_000)))
 
