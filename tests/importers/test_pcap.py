@@ -180,6 +180,16 @@ def test_a_field_that_an_older_tshark_does_not_know_is_left_out(tmp_path: Path) 
     assert any("no.such_field" in note for note in reading.told())
 
 
+def test_a_preference_that_another_tshark_does_not_know_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dissector, "PREFERENCES", ("http.no_such_thing:FALSE",))
+
+    found, _ = read(pcap.IMPORTER, write(tmp_path, files.arp("10.1.0.7", "00:1b:1b:0a:0b:0c")))
+
+    assert facts_of(found, "10.1.0.7")
+
+
 def test_a_process_that_does_not_end_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
