@@ -15,7 +15,14 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Literal
 
-from scanner.facts import ClaimedDevice, DeviceIdentity, Fact
+from scanner.facts import (
+    ClaimedDevice,
+    Conversation,
+    DeviceIdentity,
+    Fact,
+    LinkAddress,
+    Neighbour,
+)
 from scanner.model import (
     ACTIVE,
     IDENTITY_FIELDS,
@@ -265,7 +272,14 @@ def _device(
     zone: str, address: str, observations: Sequence[Observation], declared: Declared | None
 ) -> list[Asset]:
     ordered = sorted(observations, key=lambda o: (o.started_at, question(o), o.id))
-    facts = [(fact, o) for o in ordered if o.outcome is Outcome.ANSWERED for fact in o.facts]
+    outdated = _outdated(ordered)
+    facts = [
+        (fact, o)
+        for o in ordered
+        if o.outcome is Outcome.ANSWERED
+        for fact in o.facts
+        if o.id not in outdated or isinstance(fact, LASTING)
+    ]
     own = [(fact, o) for fact, o in facts if _sub_address(fact) is None]
     behind: dict[str, list[tuple[Fact, Observation]]] = defaultdict(list)
     for fact, observation in facts:
@@ -284,7 +298,7 @@ def _device(
         name=(declared.name if declared else None) or resolved.identity.name,
         device_class=resolved.device_class,
         identity=resolved.identity,
-        services=_services(ordered),
+        services=_services([o for o in ordered if o.id not in outdated]),
         sources=resolved.sources,
         conflicts=resolved.conflicts,
         presence=_presence(ordered, declared, resolved.identity),
@@ -539,16 +553,32 @@ def _class(value: str | None) -> DeviceClass | None:
     return None if kind is DeviceClass.UNKNOWN else kind
 
 
+LASTING = (DeviceIdentity, ClaimedDevice, Conversation, LinkAddress, Neighbour)
+"""Facts about the device and its network; the others are about the state of a service."""
+
+
+def _outdated(observations: Sequence[Observation]) -> frozenset[str]:
+    """Ids of imported observations of a service that was asked since: of it they are history."""
+    asked: dict[tuple[str, int, str], datetime] = {}
+    for one in observations:
+        if not one.imported and one.port > 0 and one.outcome in SETTLED:
+            end = (one.address, one.port, one.transport.value)
+            asked[end] = max(one.finished_at, asked.get(end, one.finished_at))
+    return frozenset(
+        one.id
+        for one in observations
+        if one.imported
+        and (since := asked.get((one.address, one.port, one.transport.value))) is not None
+        and one.finished_at <= since
+    )
+
+
 def _services(observations: Sequence[Observation]) -> tuple[Service, ...]:
     ends: Mapping[tuple[str, int, str], list[Observation]] = defaultdict(list)
     for observation in observations:
         if observation.port > 0:
             key = (observation.transport.value, observation.port, observation.protocol)
             ends[key].append(observation)
-    for own in ends.values():
-        asked = [o.finished_at for o in own if not o.imported and o.outcome in SETTLED]
-        if asked:  # a file tells nothing of a service that was asked since
-            own[:] = [o for o in own if not o.imported or o.finished_at > max(asked)]
     return tuple(
         Service(
             transport=own[0].transport,

@@ -187,6 +187,12 @@ def _from_files_only(asset: Asset, seen: _Seen) -> bool:
     return reach(own) == "seen" and reach(o for o in own if not o.imported) != "seen"
 
 
+def _class_from_files(asset: Asset, seen: _Seen) -> bool:
+    """Whether imported files alone say what kind of device it is: that excuses it from nothing."""
+    told = [seen.observations.get(name) for name in asset.sources.get("device_class", ())]
+    return bool(told) and all(one is not None and one.imported for one in told)
+
+
 def _no_pass(judgement: Judgement, why: str) -> Judgement:
     """What somebody recorded or wrote elsewhere lets nothing pass: the device has to be asked."""
     return replace(
@@ -225,7 +231,7 @@ def _on_asset(check: Check, asset: Asset, site: SitePolicy, seen: _Seen) -> list
 
     if check.only_for and asset.device_class not in check.only_for:
         concerned = ", ".join(sorted(check.only_for))
-        if asset.device_class is not DeviceClass.UNKNOWN:
+        if asset.device_class is not DeviceClass.UNKNOWN and not _class_from_files(asset, seen):
             return [
                 alone(Verdict.NOT_APPLICABLE, f"concerns {concerned}, this is {asset.device_class}")
             ]
@@ -294,7 +300,7 @@ def _facts(
             if (
                 judgement.verdict is Verdict.PASS
                 and observation is not None
-                and (observation.imported)
+                and observation.imported
             ):
                 judgement = _no_pass(judgement, f"only {observation.source} says so; ask it")
             if judgement.verdict is Verdict.NOT_CHECKED and observation is not None:

@@ -580,6 +580,43 @@ def topology(
         display.show_topology(out(), found)
 
 
+@app.command(
+    epilog="Examples: walkdown export run1 --to netbox --out devices.json; "
+    "walkdown export run1 --to csv --out - | less; "
+    "walkdown export run1 --to cyclonedx --out bom.json; "
+    "walkdown export run1 --to pcapng --out run1.pcapng (then open it in Wireshark)"
+)
+def export(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder; csv, netbox and cyclonedx take an assessment.json too."
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", help="netbox, csv, cyclonedx or pcapng.")],
+    output: Annotated[
+        Path,
+        typer.Option("--out", help="File to write, or - ; netbox: a file.json, or a folder (CSV)."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Hand the asset list, or the scan's own conversations, to other programs."""
+    from scanner.cli import exporting
+
+    exporting.check(to)
+    if str(output) == exporting.STDOUT:
+        if to not in exporting.DOCUMENTS:
+            raise UsageError(f"--out -: {to} is no text\n  hint: name a file")
+        sys.stdout.write(exporting.document(Path(run), to).decode("utf-8-sig"))
+        return
+    written = exporting.export(run, to, output)
+    if as_json:
+        _print_json({"to": to, "files": [str(path) for path in written]})
+    else:
+        for path in written:
+            out().print(str(path), markup=False, highlight=False)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON schema of assessment.json."""

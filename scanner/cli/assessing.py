@@ -21,6 +21,7 @@ from scanner.cli.scanning import (
 )
 from scanner.errors import Damaged, SiteErrors, StoreError, UsageError
 from scanner.facts import BackupRecord
+from scanner.importers.gather import OUTSIDE
 from scanner.importers.ios import normalise
 from scanner.model import (
     Assessment,
@@ -140,7 +141,8 @@ def assess_runs(
     network = topology.build(assets, zones)
     findings = judge.findings(
         checks,
-        assets,
+        # What an import found outside every zone is listed; no zone's requirement touches it.
+        tuple(asset for asset in assets if asset.zone != OUTSIDE),
         everything,
         zones,
         conduits,

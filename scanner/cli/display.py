@@ -111,21 +111,22 @@ OUTSIDE_SHOWN = 12
 
 @contextmanager
 def reading_files(console: Console) -> Iterator[Watch]:
-    """Shows how far an import has read, on a terminal; elsewhere names each file once."""
+    """Shows how far an import is, on a terminal; elsewhere names each step once."""
     if not console.is_terminal:
         begun: set[str] = set()
 
-        def tell(name: str, done: int, size: int) -> None:
-            if name not in begun:
-                begun.add(name)
-                console.print(f"reading {inert(name)} ({size:,} bytes)", highlight=False)
+        def tell(words: str, done: int, size: int) -> None:
+            if words not in begun:
+                begun.add(words)
+                console.print(inert(words), highlight=False)
 
         yield tell
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
-        def show(name: str, done: int, size: int) -> None:
-            live.update(Text(f"reading {visible(name[:80])}: {done:,} of {size:,} bytes"))
+        def show(words: str, done: int, size: int) -> None:
+            share = f": {min(done / size, 1):.0%} of {size:,}" if size else ""
+            live.update(Text(f"{visible(words[:100])}{share}"))
 
         yield show
 

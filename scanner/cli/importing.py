@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ COMPRESSED = {
 }  # fmt: skip
 
 Watch = Callable[[str, int, int], None]
-"""(file, bytes done, bytes in all)"""
+"""(what is being done, so much of it is done, so much is to do or 0)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,8 @@ def import_files(
     now = utc_now()
     observations = tuple(gathering.observations(lambda a, z: zone_of(which, a, z), now))
     with _draft_of(folder) as draft:
-        _write(draft, which, signer, files, observations, now)
+        _write(draft, which, signer, files, observations, now, watch)
+        watch("assessing, and writing the report", 0, 0)
         finish(draft)
         draft.rename(folder)
     outside = dict.fromkeys(one.address for one in observations if one.zone == OUTSIDE)
@@ -159,12 +160,17 @@ def _gather(
         modified=datetime.fromtimestamp(before.st_mtime, UTC),
         environment=environment,
         recognise=RECOGNISE,
-        progress=lambda done: watch(path.name, done, before.st_size),
+        progress=lambda done: watch(f"reading {path.name}", done, before.st_size),
     )
     found = 0
-    for one in importer.read(path, reading):
-        gathering.add(source, one)
-        found += 1
+    statements = importer.read(path, reading)
+    try:
+        for one in statements:
+            gathering.add(source, one)
+            found += 1
+    finally:
+        if isinstance(statements, Generator):
+            statements.close()  # ends the dissector at once, also after Ctrl-C
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise UsageError(
@@ -245,10 +251,11 @@ def _write(
     files: Iterable[ImportedFile],
     observations: Sequence[Observation],
     now: datetime,
+    watch: Watch,
 ) -> None:
     meta = _meta(which, signer, tuple(files), now)
     with RunStore.create(draft / "walkdown.db", run=meta, now=now) as store:
-        asyncio.run(_keep(store, observations))
+        asyncio.run(_keep(store, observations, watch))
         store.save_safety(SAFETY.dump_json(_nothing_sent()).decode())
         store.set_state("finished", "", utc_now())
         made = certifying.make(store, draft)
@@ -256,8 +263,9 @@ def _write(
         store.seal(signer=signer, extra_digests=certifying.digests(draft), now=utc_now())
 
 
-async def _keep(store: RunStore, observations: Sequence[Observation]) -> None:
+async def _keep(store: RunStore, observations: Sequence[Observation], watch: Watch) -> None:
     for at in range(0, len(observations), AT_ONCE):
+        watch("keeping observations", at, len(observations))
         part = observations[at : at + AT_ONCE]
         await asyncio.gather(*(store.question_finished(one) for one in part))
 

@@ -214,6 +214,11 @@ def _open_run(
         begun = store.meta()
         if begun.site != which.name:
             raise UsageError(f"{place} is a run of {begun.site!r}, not of {which.name!r}")
+        if begun.tiers == ("passive",):
+            raise UsageError(
+                f"{place} was made of files (walkdown import), and a scan is a run of its own\n"
+                "  hint: another --out; then `walkdown assess` puts both together"
+            )
         if begun.signing_key not in ("", signer.public_key):
             raise UsageError(
                 f"{place} was begun with signing key {begun.signing_key[:16]}…, and here is "

@@ -35,15 +35,13 @@ HOW_TO_GET = (
 )
 START_S = 300.0
 BYTES_PER_S = 100_000
-"""A slow machine dissects ten times as much."""
+"""Far below what tshark does; a capture that takes longer is cut into parts."""
 MEMORY = 4 * 1024**3
 OUTPUT_PER_BYTE, OUTPUT_LEAST = 64, 64 * 1024**2
 FORGET_AFTER = 500_000
 """Packets after which tshark drops what it remembers of connections; bounds its memory."""
-PREFERENCES = (
-    "http.decompress_body:FALSE", "nameres.network_name:FALSE", "nameres.mac_name:FALSE",
-    "nameres.transport_name:FALSE",
-)  # fmt: skip
+PREFERENCES = ("http.decompress_body:FALSE",)
+"""Nothing is unpacked, not even inside a packet."""
 _INVALID = re.compile(r"^\s+([a-z0-9_.\-]+)\s*$", re.MULTILINE)
 
 
@@ -64,9 +62,13 @@ def packets(
         }  # fmt: skip
         alone = _without_network(environment)
         left = tuple(fields)
-        for _ in range(3):
-            run = _Run((*alone, found), path, left, environment, reading)
+        preferences: tuple[str, ...] = PREFERENCES
+        for _ in range(4):
+            run = _Run((*alone, found), path, left, preferences, environment, reading)
             yield from run.lines()
+            if run.does_not_know_a_preference():
+                preferences = ()
+                continue
             unknown = run.unknown_fields()
             if not unknown:
                 return
@@ -100,11 +102,12 @@ class _Run:
         program: Sequence[str],
         path: Path,
         fields: Sequence[str],
+        preferences: Sequence[str],
         environment: Mapping[str, str],
         reading: Reading,
     ) -> None:
         self._command = [*program, "-n", "-r", "-", "-T", "ek", "-M", str(FORGET_AFTER)]
-        for preference in PREFERENCES:
+        for preference in preferences:
             self._command += ["-o", preference]
         for name in fields:
             self._command += ["-e", name]
@@ -187,6 +190,9 @@ class _Run:
         self._late = True
         process.kill()
 
+    def does_not_know_a_preference(self) -> bool:
+        return not self._yielded and b"unknown preference" in self._errors
+
     def unknown_fields(self) -> frozenset[str]:
         text = self._errors.decode("utf-8", "replace")
         if "aren't valid" not in text:
@@ -194,7 +200,7 @@ class _Run:
         return frozenset(_INVALID.findall(text.partition("aren't valid")[2]))
 
     def _judge(self, code: int) -> None:
-        if self.unknown_fields() and not self._yielded:
+        if self.does_not_know_a_preference() or (self.unknown_fields() and not self._yielded):
             return
         if self._late:
             raise UsageError(

@@ -53,7 +53,7 @@ class SourceFile:
 
 
 _End = tuple[str, int, Transport, str, str | None]
-"""address, port, transport, protocol, zone that the file names"""
+"""address, port, transport, protocol, zone: first as the file names it, then that of the site"""
 
 
 @dataclass(slots=True)
@@ -135,15 +135,16 @@ class Gathering:
         All of them, in a fixed order. A time that lies ahead of `now` is taken for `now`, so that
         a wrong clock cannot make evidence young for ever.
         """
-        for end, own in sorted(self._by_end().items(), key=lambda pair: _order(pair[0])):
-            yield from _of_one_end(end, own, place, now)
+        for end, own in sorted(self._by_end(place).items(), key=lambda pair: _order(pair[0])):
+            yield from _of_one_end(end, own, now)
 
-    def _by_end(self) -> dict[_End, list[tuple[Fact | None, _Told]]]:
+    def _by_end(self, place: Place) -> dict[_End, list[tuple[Fact | None, _Told]]]:
+        """By the zone of the site, so that two names for one zone make one question."""
         found: dict[_End, list[tuple[Fact | None, _Told]]] = defaultdict(list)
         for (end, _, fact), told in self._facts.items():
-            found[end].append((fact, told))
+            found[(*end[:4], place(end[0], end[4]))].append((fact, told))
         for (end, _), told in self._present.items():
-            found[end].append((None, told))
+            found[(*end[:4], place(end[0], end[4]))].append((None, told))
         names = {(e[0], e[1], e[2].value): e[3] for e in found if e[3] != UNKNOWN}
         for talk in self._talks.values():
             one = talk.conversation
@@ -159,9 +160,13 @@ class Gathering:
                 Transport(one.transport) if one.transport in ("tcp", "udp") else Transport.TCP
             )
             if is_device(one.client):
-                found[one.client, 0, transport, one.protocol, None].append((one, told))
+                found[one.client, 0, transport, one.protocol, place(one.client, None)].append(
+                    (one, told)
+                )
             if one.answered and is_device(one.server):
-                found[one.server, one.port or 0, transport, one.protocol, None].append((one, told))
+                found[
+                    one.server, one.port or 0, transport, one.protocol, place(one.server, None)
+                ].append((one, told))
         return found
 
 
@@ -171,12 +176,12 @@ def _order(end: _End) -> tuple[str, int, str, str, str]:
 
 
 def _of_one_end(
-    end: _End, own: list[tuple[Fact | None, _Told]], place: Place, now: datetime
+    end: _End, own: list[tuple[Fact | None, _Told]], now: datetime
 ) -> Iterator[Observation]:
     aspects: dict[str, list[tuple[Fact | None, _Told]]] = defaultdict(list)
     for fact, told in own:
         aspects[_probe(end, fact, told)].append((fact, told))
-    zone = place(end[0], end[4])
+    zone = end[4] or OUTSIDE
     for probe, alike in sorted(aspects.items()):
         alike.sort(
             key=lambda pair: (-pair[1].until.timestamp(), pair[1].source.name, repr(pair[0]))

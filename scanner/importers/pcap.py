@@ -206,7 +206,7 @@ class Packet:
 def read(path: Path, reading: Reading) -> Iterator[Imported]:
     """Raises UsageError, also where there is no tshark."""
     directions, talks, links = _Directions(), _Talks(), _Links()
-    count = done = 0
+    count = done = before = last = 0
     size = path.stat().st_size
     for fields in dissector.packets(path, FIELDS, reading):
         count += 1
@@ -216,6 +216,11 @@ def read(path: Path, reading: Reading) -> Iterator[Imported]:
         if packet is None:
             reading.skip("packets without number or time", f"packet {count}")
             continue
+        # tshark counts from 1 again when it forgets (dissector.FORGET_AFTER).
+        if int(packet.number) <= last:
+            before += last
+        last = int(packet.number)
+        packet.number = str(before + last)
         done += 32 + (packet.number_of("frame.cap_len") or 0)
         if packet.transport is not None:
             packet.from_server = directions.is_from_server(packet)
@@ -233,7 +238,7 @@ def read(path: Path, reading: Reading) -> Iterator[Imported]:
 def _packet(fields: Mapping[str, Any]) -> Packet | None:
     raw = Packet(fields, "", EPOCH, ())
     number, at = raw.one("frame.number"), moment_of(raw.one("frame.time_epoch"))
-    if number is None or not number.isdecimal() or at is None:
+    if number is None or not (number.isdecimal() and len(number) < 12) or at is None:
         return None
     layers = tuple((raw.one("frame.protocols") or "").split(":"))
     packet = Packet(fields, number, at, layers)
@@ -704,14 +709,14 @@ def _enip(packet: Packet, reading: Reading) -> Sequence[Fact]:
 
 
 def _revision(text: str | None) -> str | None:
-    """`major.minor`, as words or as one little-endian number."""
+    """`major.minor`, as words or as one number with the major revision in front."""
     if text is None:
         return None
     major, separator, minor = text.partition(".")
     if separator and major.isdecimal() and minor.isdecimal() and len(text) < 12:
         return f"{int(major)}.{int(minor):03d}"
     value = number_of(text, 65535)
-    return None if value is None else f"{value & 0xFF}.{value >> 8:03d}"
+    return None if value is None else f"{value >> 8}.{value & 0xFF:03d}"
 
 
 BACNET_PROPERTIES = {"121": "vendor", "70": "model", "44": "firmware", "77": "name"}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from scanner import discovery, site
-from scanner.cli import assessing, importing, verifying
+from scanner import discovery, judge, signing, site
+from scanner.cli import assessing, importing, scanning, verifying
 from scanner.correlate import Declared, assets, merge
 from scanner.errors import UsageError
 from scanner.facts import ClaimedDevice, Conversation, DeviceIdentity, ModbusAccess
 from scanner.importers.gather import OUTSIDE
 from scanner.model import (
     Assessment,
+    Asset,
+    DeviceClass,
     Finding,
     Identity,
     Observation,
@@ -27,6 +31,7 @@ from scanner.model import (
     Transport,
     Verdict,
 )
+from scanner.spec import Judgement, SitePolicy
 from tests.importers.conftest import Run, make_site
 
 NIGHT = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -120,6 +125,20 @@ def test_clients_are_seen_too_and_addresses_in_no_zone_are_listed(
         ("hmi", "10.2.0.5"), ("control", "10.1.0.7"), ("control", "10.1.0.9"),
         (OUTSIDE, "172.16.5.5"),
     }  # fmt: skip
+
+
+def test_what_lies_outside_every_zone_is_listed_and_not_judged(
+    tmp_path: Path, which: site.Site, imported: Run
+) -> None:
+    row = talk("10.2.0.5", "172.16.0.1") | {
+        "_path": "modbus", "unit": 1, "func": "READ_COILS", "pdu_type": "RESP",
+    }  # fmt: skip
+    folder, _ = imported(zeek(tmp_path, row, name="modbus.log"))
+
+    found = assess(which, folder)
+
+    assert f"{OUTSIDE}/172.16.0.1" in {asset.id for asset in found.assets}
+    assert OUTSIDE not in {finding.zone for finding in found.findings}
 
 
 def test_old_evidence_counts_as_not_assessed(tmp_path: Path, imported: Run) -> None:
@@ -373,6 +392,73 @@ def test_a_service_that_refuses_today_is_not_open_because_it_was_once() -> None:
     (asset,) = assets([refused, once], ())
 
     assert [service.outcome for service in asset.services] == [Outcome.REFUSED]
+
+
+def test_what_a_file_told_of_a_service_is_history_once_it_was_asked() -> None:
+    asked = observation("o1", outcome=Outcome.REFUSED, at=NIGHT)
+    told = (ModbusAccess(unit_id=1, answers_without_login=True), DeviceIdentity(serial="77"))
+    older = capture("o2", facts=told, at=NIGHT - timedelta(days=3))
+    younger = capture("o3", facts=told, at=NIGHT + timedelta(days=3))
+
+    (before,) = assets([asked, older], ())
+    (after,) = assets([asked, younger], ())
+
+    assert before.identity.serial == after.identity.serial == "77"
+    assert not any(isinstance(fact, ModbusAccess) for fact in before.facts)
+    assert any(isinstance(fact, ModbusAccess) for fact in after.facts)
+
+
+def test_a_class_that_only_a_file_tells_excuses_a_device_from_no_check() -> None:
+    some = next(one for one in discovery.checks() if one.id == "cleartext_management")
+    check = replace(some, only_for=frozenset({DeviceClass.PLC}))
+    file = capture("o1", facts=(DeviceIdentity(device_class="server"),))
+    asked = observation("o2", facts=(DeviceIdentity(device_class="server"),))
+
+    for one, verdict in ((file, Verdict.NOT_CHECKED), (asked, Verdict.NOT_APPLICABLE)):
+        found = judge.findings(
+            [check], assets([one], ()), [one], (), (),
+            SitePolicy(site="S", assessed_at=NIGHT, zones=(), conduits=()),
+        )  # fmt: skip
+        assert {each.verdict for each in found} == {verdict}
+
+
+@pytest.mark.parametrize("reads", [Asset, ModbusAccess])
+def test_a_pass_on_imported_evidence_alone_is_not_checked(reads: type) -> None:
+    some = next(one for one in discovery.checks() if one.id == "modbus_unauthenticated")
+    fine = (Judgement(verdict=Verdict.PASS, summary="fine"),)
+    check = replace(some, reads=reads, judge=lambda subject, site: fine)
+    fact = ModbusAccess(unit_id=1)
+    policy = SitePolicy(site="S", assessed_at=NIGHT, zones=(), conduits=())
+
+    def judged(*observations: Observation) -> set[tuple[Verdict, str]]:
+        found = judge.findings([check], assets(observations, ()), observations, (), (), policy)
+        return {(one.verdict, one.summary.partition(",")[0]) for one in found}
+
+    assert judged(capture("o1", facts=(fact,))) == {(Verdict.NOT_CHECKED, "fine")}
+    assert judged(observation("o2", facts=(fact,))) == {(Verdict.PASS, "fine")}
+
+
+def test_two_names_for_one_zone_make_one_question(tmp_path: Path, imported: Run) -> None:
+    path = tmp_path / "register.csv"
+    path.write_text("address,sub_address,zone,model\n10.1.0.7,slot 1,A,x\n10.1.0.7,slot 1,B,x\n")
+
+    _, observations = imported(path)
+
+    assert [one.zone for one in observations] == ["control", "control"]
+    assert len({one.probe for one in observations}) == 2
+
+
+async def test_a_scan_does_not_go_on_in_a_run_of_files(tmp_path: Path, which: site.Site) -> None:
+    path = zeek(tmp_path, talk("10.2.0.5", "10.1.0.7"))
+    await asyncio.to_thread(
+        importing.import_files, [path], which, tmp_path / "run", environment=os.environ
+    )
+    order = scanning.ScanOrder(site_file=which.path, out=tmp_path / "run", resume=True)
+    plan = scanning.make_plan(which)
+    signer = signing.load_or_create(scanning.signing_key_file(which))
+
+    with pytest.raises(UsageError, match="made of files"):
+        scanning._open_run(order, tmp_path / "run" / "walkdown.db", which, plan, signer)
 
 
 def test_a_capture_answers_no_question_of_a_scan() -> None:

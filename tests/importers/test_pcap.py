@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from scanner.cli import importing
 from scanner.errors import UsageError
 from scanner.facts import (
     BacnetAccess,
@@ -68,6 +72,39 @@ def test_a_reply_identifies_the_server_and_the_request_shows_a_client(tmp_path: 
     (talk,) = conversation(found)
     assert (talk.client, talk.server, talk.port) == ("10.2.0.5", "10.1.0.7", 502)
     assert (talk.protocol, talk.packets, talk.answered) == ("modbus", 2, True)
+
+
+def test_an_identity_item_tells_revision_and_serial_as_a_scan_does(tmp_path: Path) -> None:
+    """1769-L24ER-QB1B, revision 32.11: `0c00 length 0100 address(16) vendor type code 20 0b …`."""
+    name = b"1769-L24ER-QB1B"
+    item = (
+        bytes.fromhex("0100") + bytes(16) + bytes.fromhex("0100 0e00 9600 200b 3000 c3b2a100")
+        + bytes([len(name)]) + name + b"\x03"
+    )  # fmt: skip
+    body = bytes.fromhex("0100 0c00") + len(item).to_bytes(2, "little") + item
+    reply = b"\x63\x00" + len(body).to_bytes(2, "little") + bytes(20) + body
+    path = write(
+        tmp_path,
+        files.udp("10.2.0.5", 40000, "10.1.0.7", 44818, b"\x63\x00" + bytes(22)),
+        files.udp("10.1.0.7", 44818, "10.2.0.5", 40000, reply),
+    )
+
+    found, _ = read(pcap.IMPORTER, path)
+
+    assert DeviceIdentity(
+        model="1769-L24ER-QB1B", firmware="32.011", serial="00a1b2c3"
+    ) in identities(found, "10.1.0.7")
+
+
+def test_packets_are_numbered_through_where_tshark_forgets_its_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dissector, "FORGET_AFTER", 2)
+    frames = [files.arp(f"10.1.0.{n}", f"00:1b:1b:0a:0b:0{n}") for n in range(1, 6)]
+
+    found, _ = read(pcap.IMPORTER, write(tmp_path, *frames))
+
+    assert [one.place for one in found] == [f"packet {n}" for n in range(1, 6)]
 
 
 def test_a_request_alone_identifies_nobody_and_proves_no_server(tmp_path: Path) -> None:
@@ -143,6 +180,16 @@ def test_a_field_that_an_older_tshark_does_not_know_is_left_out(tmp_path: Path) 
     assert any("no.such_field" in note for note in reading.told())
 
 
+def test_a_preference_that_another_tshark_does_not_know_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dissector, "PREFERENCES", ("http.no_such_thing:FALSE",))
+
+    found, _ = read(pcap.IMPORTER, write(tmp_path, files.arp("10.1.0.7", "00:1b:1b:0a:0b:0c")))
+
+    assert facts_of(found, "10.1.0.7")
+
+
 def test_a_process_that_does_not_end_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +236,55 @@ def test_the_dissector_hears_nothing_of_our_environment(tmp_path: Path) -> None:
     assert told["home"] != ["/home/me"]
     assert str(path) not in told["path"][0]
     assert " -n " in f" {told['path'][0]} "
+
+
+_VALUE = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["0", "1", "2", "3", "8", "12", "43", "0x63", "10.1.0.7", "00:1b:1b:0a:0b:0c", "SSH-2.0-x",
+         "1.3.6.1.2.1.1.1.0", "ff:ff", "1700000000.5", "99999999999999999999"]
+    ),
+)  # fmt: skip
+_LAYERS = st.lists(
+    st.sampled_from(
+        ["eth", "ip", "tcp", "udp", "gre", "icmp", *pcap._ANNOUNCEMENTS,
+         *(layer for layer, _, _ in pcap._REPLIES)]
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from([name.replace(".", "_") for name in pcap.FIELDS]),
+        st.one_of(st.lists(_VALUE, max_size=3), _VALUE, st.none(), st.integers()),
+        max_size=25,
+    ),
+    layers=_LAYERS,
+    transport=st.sampled_from(["tcp", "udp"]),
+)
+@settings(max_examples=600, deadline=None)
+def test_no_dissection_breaks_the_reader(
+    fields: dict[str, Any], layers: list[str], transport: str
+) -> None:
+    """As if tshark had written it; a packet that could be dissected has number, time and ends."""
+    whole_packet = fields | {
+        "frame_number": ["1"], "frame_time_epoch": ["1700000000.5"],
+        "frame_protocols": [":".join(layers)], "ip_src": ["10.1.0.7"], "ip_dst": ["10.2.0.5"],
+        f"{transport}_srcport": ["502"], f"{transport}_dstport": ["40000"],
+    }  # fmt: skip
+    reading = Reading(modified=READ_AT, recognise=importing.RECOGNISE)
+
+    for one in (fields, whole_packet):
+        packet = pcap._packet(one)
+        if packet is None:
+            continue
+        if packet.transport is not None:
+            packet.from_server = pcap._Directions().is_from_server(packet)
+            pcap._Talks().add(packet, reading)
+        for found in pcap._say(packet, reading):
+            assert found.address
+            assert found.seen
 
 
 def named(captures: Path, end: str) -> Path:
