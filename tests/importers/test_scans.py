@@ -85,7 +85,7 @@ def test_other_scripts(tmp_path: Path) -> None:
     told = facts_of(found, "10.1.0.7")
     assert DeviceIdentity(model="1769-L24ER", firmware="32.011", serial="a1b2") in told
     assert any(isinstance(fact, CipAccess) and fact.vendor_id == 1 for fact in told)
-    assert BacnetAccess(answers_without_login=True, instance=12, vendor_id=260) in told
+    assert BacnetAccess(instance=12, vendor_id=260) in told
     assert ModbusAccess(
         unit_id=2, answers_without_login=True, identification="objects"
     ) in told  # fmt: skip
