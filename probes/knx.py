@@ -20,9 +20,10 @@ for a key, so the access is open. With it the description does not say whether s
 on; the extended answer does. What is secured is not tried.
 
 Sample result: vendor "Jung", name "KNX IP-Router", serial "00a615000037", individual address 4.0.0,
-KNX IP Secure for tunnelling and routing. The first two bytes of the serial number are a manufacturer code, but of
-who made the hardware, which is sold under other names: it is a detail and no vendor. The vendor is
-looked up by the hardware address that the device tells (probes/data/knx_products.toml).
+KNX IP Secure for tunnelling and routing. The first two bytes of the serial number are a
+manufacturer code, but of who made the hardware, which is sold under other names: it is a detail and
+no vendor. The vendor is looked up by the hardware address that the device tells
+(probes/data/knx_products.toml).
 
 Never sent: CONNECT_REQUEST (takes a channel), device configuration (0310), tunnelling (0420 on),
 routing (0530 on: goes to the bus), remote diagnosis, configuration and reset (0740 to 0743),
