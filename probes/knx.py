@@ -19,9 +19,11 @@ Whether the services behind may be used by anybody follows from both: without fa
 for a key, so the access is open. With it the description does not say whether security is switched
 on; the extended answer does. What is secured is not tried.
 
-Sample result: name "KNX IP-Router", serial "00a615000037", individual address 4.0.0, KNX IP Secure
-for tunnelling and routing. The first two bytes of the serial number are a manufacturer code, but of
-who made the hardware, which is sold under other names: it is a detail and no vendor.
+Sample result: vendor "Jung", name "KNX IP-Router", serial "00a615000037", individual address 4.0.0,
+KNX IP Secure for tunnelling and routing. The first two bytes of the serial number are a
+manufacturer code, but of who made the hardware, which is sold under other names: it is a detail and
+no vendor. The vendor is looked up by the hardware address that the device tells
+(probes/data/knx_products.toml).
 
 Never sent: CONNECT_REQUEST (takes a channel), device configuration (0310), tunnelling (0420 on),
 routing (0530 on: goes to the bus), remote diagnosis, configuration and reset (0740 to 0743),
@@ -33,9 +35,13 @@ extended search as xknx implements it; block 06 and family 09 of KNX IP Secure (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Final
 
 from scanner.errors import BadReply
@@ -217,7 +223,51 @@ def facts(found: Description, *, asked_extended: bool) -> tuple[Fact, ...]:
     )
     serial = found.serial.hex() if any(found.serial) else None
     said = DeviceIdentity(name=found.name, serial=serial)
-    return (access, said) if said != DeviceIdentity() else (access,)
+    told = (said,) if said != DeviceIdentity() else ()
+    return (access, *told, *recognised(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """`name` finds the model in the name that the product has from the factory."""
+
+    name: re.Pattern[str]
+    vendor: str
+    source: str
+
+
+@cache
+def _table() -> dict[str, list[dict[str, str]]]:
+    with (Path(__file__).parent / "data" / "knx_products.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def makers() -> Mapping[str, str]:
+    """Beginning of a hardware address in hex without colons -> maker."""
+    return {row["mac"].replace(":", ""): row["name"] for row in _table()["maker"]}
+
+
+@cache
+def products() -> tuple[Product, ...]:
+    return tuple(
+        Product(name=re.compile(row["name"]), vendor=row["vendor"], source=row["source"])
+        for row in _table()["product"]
+    )
+
+
+def recognised(found: Description) -> tuple[DeviceIdentity, ...]:
+    """The maker by the hardware address, and the product where its name is still the factory's."""
+    address = found.mac.hex()
+    vendor = next((name for mac, name in makers().items() if address.startswith(mac)), None)
+    if vendor is None:
+        return ()
+    made_by = DeviceIdentity(vendor=vendor, basis="table")
+    for product in products():
+        named = product.name.search(found.name or "")
+        if named and product.vendor == vendor:
+            return (made_by, DeviceIdentity(model=named["model"], basis="text"))
+    return (made_by,)
 
 
 def _listed(families: tuple[tuple[int, int], ...]) -> str:

@@ -19,6 +19,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from uuid import uuid4
 
+from probes import bacnet as bacnet_probe
 from probes import http as http_probe
 from probes import snmp as snmp_probe
 from probes import ssh as ssh_probe
@@ -195,7 +196,13 @@ def _http(server: str | None, title: str | None) -> DeviceIdentity | None:
     return http_probe.identify(HttpFace(scheme="http", status=200, server=server, title=title))
 
 
-RECOGNISE = Recognise(snmp=snmp_probe.identify, ssh=_ssh, http=_http, cip_vendor=cip.vendor_name)
+RECOGNISE = Recognise(
+    snmp=snmp_probe.identify,
+    ssh=_ssh,
+    http=_http,
+    cip_vendor=cip.vendor_name,
+    bacnet_vendor=bacnet_probe.vendor_name,
+)
 
 
 def zone_of(which: site.Site, address: str, named: str | None) -> str:

@@ -74,6 +74,7 @@ class Recognise:
     http: Callable[[str | None, str | None], DeviceIdentity | None] = _nobody
     """By `Server` and title."""
     cip_vendor: Callable[[int], str | None] = _nobody
+    bacnet_vendor: Callable[[int], str | None] = _nobody
 
 
 @dataclass(slots=True, kw_only=True)

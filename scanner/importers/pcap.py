@@ -560,7 +560,10 @@ def _dhcp(packet: Packet, reading: Reading) -> Iterator[Imported]:
 
 
 def _bacnet_announcement(packet: Packet, reading: Reading) -> Iterator[Imported]:
-    """I-Am (unconfirmed service 0) and I-Have (1), whoever they are sent to."""
+    """
+    I-Am (unconfirmed service 0), whoever it is sent to. One that a router passed on (SNET) is that
+    of a device behind it, named as the probe names those.
+    """
     if packet.number_of("bacapp.type") != 1 or not packet.source:
         return
     if packet.number_of("bacapp.unconfirmed_service") != 0:
@@ -569,14 +572,21 @@ def _bacnet_announcement(packet: Packet, reading: Reading) -> Iterator[Imported]
     vendor = packet.number_of("bacapp.vendor_identifier")
     if instance is None or not is_device(packet.source):
         return
-    behind = packet.one("bacnet.snet") is not None
+    network = packet.number_of("bacnet.snet")
     access = BacnetAccess(instance=instance, vendor_id=vendor)
+    made_by = identity_facts(
+        DeviceIdentity(
+            sub_address=None if network is None else f"network {network} device {instance}",
+            vendor=None if vendor is None else reading.recognise.bacnet_vendor(vendor),
+            basis="table",
+        )
+    )
     yield Imported(
         address=packet.source,
         port=packet.source_port,
         transport=Transport.UDP,
         protocol="bacnet",
-        facts=() if behind else (access,),
+        facts=made_by if network is not None else (access, *made_by),
         at=packet.at,
         place=packet.place,
     )

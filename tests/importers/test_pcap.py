@@ -362,7 +362,11 @@ DEVICES = [
     ("smbv1.pcap", "10.128.0.243", {"model": "Windows 7 Ultimate 7601 Service Pack 1"},
      SmbFace(smb1=True)),
     ("smb1_osx.pcap", "192.168.1.2", {"model": "QTS"}, SmbFace(smb1=True)),
+<<<<<<< HEAD
     ("bacnet_services.pcap", "192.168.0.16", {},
+=======
+    ("bacnet_services.pcap", "192.168.0.16", {"vendor": "Lithonia Lighting"},
+>>>>>>> replay2
      BacnetAccess(instance=111, vendor_id=42)),
     ("input.pcap", "192.168.12.1", {"vendor": "Cisco"},
      SshFace(banner="SSH-2.0-Cisco-1.25", protocol_version="2.0", software="Cisco-1.25")),
@@ -391,6 +395,38 @@ def test_a_switch_names_itself_by_lldp(captures: Path) -> None:
     assert switch["firmware"] == "V4.02"
     neighbour = next(f for f in facts_of(found, "141.81.0.190") if isinstance(f, Neighbour))
     assert neighbour.port_id == "port-001"
+
+
+I_AM = bytes.fromhex("1000c40200006f2201e09103212a")
+"""Device 111, APDUs of 480, no segmentation, vendor 42."""
+
+
+def test_an_i_am_tells_the_maker_by_its_number(tmp_path: Path) -> None:
+    said = bytes.fromhex("810b00140120ffff00ff") + I_AM
+    said = said[:2] + len(said).to_bytes(2, "big") + said[4:]
+    path = write(tmp_path, files.udp("10.1.0.7", 47808, "10.1.0.255", 47808, said))
+
+    found, _ = read(pcap.IMPORTER, path)
+
+    assert identities(found, "10.1.0.7") == [
+        DeviceIdentity(vendor="Lithonia Lighting", basis="table")
+    ]
+    assert BacnetAccess(instance=111, vendor_id=42) in facts_of(found, "10.1.0.7")
+
+
+def test_an_i_am_that_a_router_passed_on_is_of_the_device_behind_it(tmp_path: Path) -> None:
+    said = bytes.fromhex("810b00000128ffff00000301 6cff".replace(" ", "")) + I_AM
+    said = said[:2] + len(said).to_bytes(2, "big") + said[4:]
+    path = write(tmp_path, files.udp("10.1.0.7", 47808, "10.1.0.255", 47808, said))
+
+    found, _ = read(pcap.IMPORTER, path)
+
+    assert identities(found, "10.1.0.7") == [
+        DeviceIdentity(
+            sub_address="network 3 device 111", vendor="Lithonia Lighting", basis="table"
+        )
+    ]
+    assert not any(isinstance(fact, BacnetAccess) for fact in facts_of(found, "10.1.0.7"))
 
 
 def test_who_is_known_on_layer_2_only_stands_under_its_hardware_address(captures: Path) -> None:

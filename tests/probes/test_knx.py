@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,10 @@ async def test_one_datagram_identifies_a_recorded_device(replay, captures: Path)
     for capture in recordings(captures):
         session = replay(knx.PROBE, lambda request, c=capture: as_description(reply_of(c)))
 
-        access, said = await knx.run(session)
+        access, said, made_by, *_ = await knx.run(session)
 
         assert session.sent == [bytes.fromhex("06100203000e0801000000000000")]
+        assert made_by == DeviceIdentity(vendor=capture["facts"]["vendor"], basis="table")
         assert said == DeviceIdentity(
             name=capture["facts"]["friendly_name"].strip(), serial=capture["facts"]["serial"]
         )
@@ -100,7 +102,7 @@ async def test_the_read_tier_tells_whether_security_is_switched_on(
     for capture in chosen:
         session = replay(knx.READ_PROBE, lambda request, c=capture: reply_of(c), known=known)
 
-        access, _ = await knx.run_read(session)
+        access = (await knx.run_read(session))[0]
 
         assert session.sent == [bytes.fromhex("0610020b00140801000000000000060401020608")]
         assert access.answers_without_login is is_open
@@ -128,10 +130,48 @@ def test_routing_that_is_left_open_is_open() -> None:
 
 async def test_a_device_without_a_name_and_serial_has_no_identity(replay) -> None:
     reply = description(serial=bytes(6)).replace(b"MDT KNX IP Router", bytes(17))
+    reply = reply.replace(bytes.fromhex("cc1be08004c4"), bytes.fromhex("020000000001"))
 
     facts = await knx.run(replay(knx.PROBE, lambda request: reply))
 
     assert len(facts) == 1
+
+
+def named(name: bytes, mac: str = "cc1be08004c4") -> list[DeviceIdentity]:
+    """What is recognised of a device of this name and hardware address."""
+    reply = description().replace(b"MDT KNX IP Router".ljust(30, b"\0"), name.ljust(30, b"\0"))
+    reply = reply.replace(bytes.fromhex("cc1be08004c4"), bytes.fromhex(mac))
+    told = knx.decode_description(reply, service=knx.DESCRIPTION_RESPONSE)
+    return list(knx.recognised(told))
+
+
+def test_the_maker_follows_from_the_hardware_address_and_not_from_the_name() -> None:
+    assert named(b"Gira X1") == [DeviceIdentity(vendor="MDT", basis="table")]
+    assert named(b"Gira X1", "000ab3290b13") == [
+        DeviceIdentity(vendor="Gira", basis="table"),
+        DeviceIdentity(model="X1", basis="text"),
+    ]
+    assert named(b"Gira X1", "020000000001") == []
+
+
+def test_an_address_of_28_assigned_bits_is_not_that_of_its_neighbour() -> None:
+    assert named(b"Router", "cc1be07fffff") == []
+    assert named(b"Router", "cc1be08fffff") == [DeviceIdentity(vendor="MDT", basis="table")]
+
+
+def test_a_product_is_told_while_its_name_is_the_factory_s() -> None:
+    model = DeviceIdentity(model="SCN-IP000.03", basis="text")
+
+    assert model in named(b"SCN-IP000.03 IP Interface mit ")
+    assert model not in named(b"Hall 3, SCN-IP000.03")
+
+
+def test_every_row_of_the_table_has_its_source_and_every_product_its_maker() -> None:
+    assert all(row["source"] for row in knx._table()["maker"])
+    assert all(product.source for product in knx.products())
+    assert {product.vendor for product in knx.products()} <= {*knx.makers().values()}
+    addresses = sorted(knx.makers())
+    assert not any(longer.startswith(shorter) for shorter, longer in pairwise(addresses))
 
 
 @pytest.mark.parametrize(

@@ -598,6 +598,39 @@ def test_no_hostile_text_makes_a_pattern_slow() -> None:
     assert (time.monotonic() - started) / (len(seeds) * 7) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("descr", "told"),
+    [
+        (
+            "Summit300-48 - Version 7.4e.1 (Build 5) by Release_Master 05/27/05 04:53:11",
+            {"vendor": "Extreme Networks", "model": "Summit300-48", "firmware": "7.4e.1"},
+        ),
+        (
+            "ProCurve J8762A Switch 2600-8-PWR, revision H.08.89, ROM H.08.5X (/sw/code/build)",
+            {"vendor": "HP", "model": "2600-8-PWR", "order_number": "J8762A",
+             "firmware": "H.08.89"},
+        ),
+        ("Siemens AG SIMATIC S7 MULTIPORT SCALANCE X 200 FAM", {"vendor": "Siemens"}),
+    ],
+)  # fmt: skip
+def test_switches_that_announce_themselves_are_read(descr: str, told: dict[str, str]) -> None:
+    expected = DeviceIdentity(**told, device_class="switch", basis="text")
+
+    assert snmp.identity_from_descr(descr, None) == expected
+
+
+@pytest.mark.parametrize(
+    "descr",
+    [
+        "Summit meeting room - Version 7",
+        "My ProCurve J8762A Switch 2600-8-PWR, revision H.08.89",
+        "ProCurve manager, revision 3",
+    ],
+)
+def test_texts_that_only_resemble_a_switch_s_name_none(descr: str) -> None:
+    assert snmp.identity_from_descr(descr, None) is None
+
+
 # --- the tables ----------------------------------------------------------------------------------
 
 

@@ -231,6 +231,9 @@ def test_makers_of_recorded_greetings_are_found_and_none_is_wrong(captures: Path
     assert right / len(items) >= 0.95
 
 
+SOLARIS = "A town's network Sun Solaris 1.1.1.B\nPlease log in\n\nSunOS UNIX (scn)\n\nlogin:"
+
+
 def test_fields_of_recorded_greetings_are_read(captures: Path) -> None:
     by_description = {item["description"]: item["banner"] for item in telnet_banners(captures)}
 
@@ -239,6 +242,14 @@ def test_fields_of_recorded_greetings_are_read(captures: Path) -> None:
     )
     catalyst = identify_greeting(shown(by_description["Cisco Catalyst 1900"].encode()))
 
+    miineport = identify_greeting(
+        shown(next(text for text in by_description.values() if "MiiNePort E2" in text).encode())
+    )
+    solaris = identify_greeting(shown(SOLARIS.encode()))
+
+    assert miineport is not None
+    assert (miineport.serial, miineport.name) == ("9999", "MiiNePort_E2_4064")
+    assert solaris == DeviceIdentity(vendor="Sun", name="scn", firmware="1.1.1.B", basis="text")
     assert nport == DeviceIdentity(
         vendor="Moxa",
         model="NPort IA-5250",

@@ -2,9 +2,14 @@
 How well recordings of real devices are recognised: `python -m tests.replay`.
 
 Each recording is played to the probe of its protocol, unchanged, and what the probe says of the
-device is held against the recording's label. Recall: of the values that a label has, how many were
-told. Precision: of the values that were told, how many are right; where the label has no such
-field, a value has to stand in the replies or in a vendor table. Ends with 1 below the bounds.
+device is held against the recording's label; walks of SNMP agents are played to the read tier, what
+devices announce to everybody goes through the importer of captures. Labelled texts (banners.json)
+go to the recognition of the probe that reads such texts.
+
+Recall: of the values that a label has and the replies carry, how many were told. Precision: of the
+values that were told, how many are right; where the label has no such field, a value has to stand
+in the replies. What is not played, and labels that do not count, are listed with their reason.
+Ends with 1 below the bounds.
 """
 
 from __future__ import annotations
@@ -12,11 +17,39 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
-from tests.replay.replay import BOUNDS, Score, replayed
+from scanner.model import IDENTITY_FIELDS
+from tests.replay.replay import Part, read_banners, replayed
 
 DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "captures"
+
+
+def show(title: str, part: Part, *, each: bool) -> None:
+    if each:
+        for line in part.lines:
+            print(line)
+    print(f"{title}: {part.total}, {part.played} of them played")
+    print(f"{'field':<14}{'told':>6}{'of':>6}{'recall':>9}{'right':>8}{'of':>6}{'precision':>11}")
+    for name in IDENTITY_FIELDS:
+        if (score := part.scores.get(name)) and (score.labelled or score.told):
+            print(
+                f"{name:<14}{score.found:>6}{score.labelled:>6}{score.recall:>9.1%}"
+                f"{score.right:>8}{score.told:>6}{score.precision:>11.1%}"
+            )
+    for reason, count in sorted(part.apart.items()):
+        print(f"  not played: {count:>3}  {reason}")
+    for reason, count in sorted(Counter(reason for *_, reason in part.out).items()):
+        print(f"  labels that do not count: {count:>3}  {reason}")
+    if each:
+        for name, label, value, reason in part.out:
+            print(f"  does not count: {name}: {label} {value!r} ({reason})")
+    for words in part.missing:
+        print(f"  missed: {words}")
+    for words in part.wrong:
+        print(f"  wrong: {words}")
+    print()
 
 
 def main() -> int:
@@ -24,29 +57,18 @@ def main() -> int:
     parser.add_argument(
         "--captures", type=Path, default=Path(os.environ.get("WALKDOWN_CAPTURES", DEFAULT))
     )
-    parser.add_argument("--each", action="store_true", help="a line for each recording")
+    parser.add_argument("--each", action="store_true", help="a line for each recording and label")
     given = parser.parse_args()
-    result = replayed(given.captures)
-    if given.each:
-        for line in result.lines:
-            print(line)
-    print(f"{'field':<14}{'told':>6}{'of':>6}{'recall':>9}{'right':>8}{'of':>6}{'precision':>11}")
-    for field, score in sorted(result.scores.items()):
-        print(
-            f"{field:<14}{score.found:>6}{score.labelled:>6}{score.recall:>9.1%}"
-            f"{score.right:>8}{score.told:>6}{score.precision:>11.1%}"
-        )
-    print(f"{result.recordings} recordings, {result.with_identity} of them carry an identity")
-    for words in (*result.missing, *result.wrong):
-        print(words)
-    broken = [
-        field
-        for field, (recall, precision) in BOUNDS.items()
-        if (score := result.scores.get(field, Score())).recall < recall
-        or score.precision < precision
-    ]
-    if broken:
-        print(f"below the bounds: {', '.join(broken)}")
+    parts = {
+        "recordings": replayed(given.captures),
+        "labelled texts": read_banners(given.captures),
+    }
+    broken = False
+    for title, part in parts.items():
+        show(title, part, each=given.each)
+        if below := part.below():
+            broken = True
+            print(f"below the bounds: {', '.join(below)} of the {title}")
     return 1 if broken else 0
 
 

@@ -8,6 +8,10 @@ A module may say, and whoever leaves a thing out gets its default:
 
 - `dialogues(captures) -> Iterator[Dialogue]`: conversations of its probes; in a module that is
   named after a probe module.
+- `recordings(captures) -> Iterator[Dialogue]`: the conversations as they were recorded, each named
+  after its recording, for the replay (tests/replay); default: the dialogues that are so named.
+  For modules whose dialogues mix recordings, or name them otherwise.
+- `BANNERS`: kind of banner (banners.json) -> what its text says of a device, for the replay.
 - `samples(captures) -> Iterator[tuple[str, Callable[[], object]]]`: (family, call) of decoders
   that no conversation reaches.
 - `LIBRARIES`: (place, name, stand-in), what replaces a vendor library during a run.
@@ -25,7 +29,7 @@ are those of the plant that ships (lab/plants) or made here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +37,15 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from scanner.facts import DeviceIdentity
 from tests.fuzz.mutate import Mutation
 from tests.fuzz.seeds.form import hide, recorded_replies
 from tests.fuzz.session import Dialogue
 
 __all__ = [
-    "DIALOGUES", "FOREIGN", "FRAMINGS", "LIBRARIES", "MODULES", "OURS", "OUR_PARAMETERS", "TEXTS",
-    "hide", "made_up_libraries", "merged", "recorded_replies", "samples", "walked",
+    "BANNERS", "DIALOGUES", "FOREIGN", "FRAMINGS", "LIBRARIES", "MODULES", "OURS",
+    "OUR_PARAMETERS", "TEXTS", "hide", "made_up_libraries", "merged", "recorded_replies",
+    "recordings", "samples", "walked",
 ]  # fmt: skip
 
 
@@ -81,6 +87,14 @@ FOREIGN: frozenset[str] = frozenset(one for types in _said("FOREIGN").values() f
 OURS: dict[str, str] = merged(_said("OURS"))
 OUR_PARAMETERS: dict[str, tuple[str, ...]] = _said("OUR_PARAMETERS")
 """By family."""
+BANNERS: dict[str, Callable[[str], DeviceIdentity | None]] = merged(_said("BANNERS"))
+
+
+def recordings(captures: Path, names: Collection[str]) -> Iterator[Dialogue]:
+    """The conversations with the recorded devices `names`, as they were recorded."""
+    for module, dialogues in DIALOGUES.items():
+        said = vars(MODULES[module]).get("recordings", dialogues)
+        yield from (dialogue for dialogue in said(captures) if dialogue.name in names)
 
 
 def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:

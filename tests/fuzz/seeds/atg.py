@@ -26,3 +26,10 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         for exchange in record["exchanges"]:
             reply = bytes.fromhex(exchange["response_hex"])
             yield Dialogue(name=exchange["label"], probe=probe, answer=script(reply))
+
+
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "atg__*.json"):
+        for exchange in record["exchanges"]:
+            reply = bytes.fromhex(exchange["response_hex"])
+            yield Dialogue(name=record["id"], probe=probes.atg.PROBE, answer=script(reply))

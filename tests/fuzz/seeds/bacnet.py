@@ -47,6 +47,17 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    from tests.probes import test_bacnet as made
+
+    (record,) = captured(captures, "bacnet__lithonia_*.json")
+    device = made.Device(_recorded(captures), multiple=False)
+    access = BacnetAccess(instance=made.INSTANCE)
+    told = ServiceAccess(protocol="bacnet", details=(("ReadPropertyMultiple", "refused"),))
+    for probe, known in ((probes.bacnet.PROBE, ()), (probes.bacnet.READ_PROBE, (access, told))):
+        yield Dialogue(name=record["id"], probe=probe, answer=remembered(device), known=known)
+
+
 def _recorded(captures: Path) -> dict[int, bytes]:
     """The values that a real device told, as it tagged them."""
     (record,) = captured(captures, "bacnet__lithonia_*.json")

@@ -32,6 +32,22 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    """Besides ListIdentity the attributes that a recorded request read: those of the library."""
+    yield from dialogues(captures)
+    for record in captured(captures, "enip__*.json"):
+        for exchange in record["exchanges"]:
+            request, reply = (bytes.fromhex(exchange[f"{e}_hex"]) for e in ("request", "response"))
+            # The whole identity object (class 1), behind the answer's four bytes of head.
+            if b"\x01\x02\x20\x01\x24\x01" in request and (at := reply.find(b"\x81\0\0\0")) > 0:
+                yield Dialogue(
+                    name=record["id"],
+                    probe=probes.enip.READ_PROBE,
+                    answer=script(),
+                    values={"attributes": reply[at + 4 :], "refused": ""},
+                )
+
+
 async def _library(host: str, port: int) -> scanner.clients.cip.IdentityAnswer:
     session = FuzzSession.current
     refused = session.told("refused")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scanner.errors import Silent, WalkdownError
+from scanner.facts import Fact
 from scanner.spec import DefaultCredential, Secret
 from tests.fuzz.session import Answer, Dialogue, FuzzSession, drive
 
@@ -76,6 +77,13 @@ def credential(protocol: str, **options: str) -> tuple[DefaultCredential, ...]:
 
 def hide(secret: str) -> str:
     return "0" * 32
+
+
+def told_by(dialogue: Dialogue) -> tuple[Fact, ...]:
+    """What the probe of a dialogue makes of it when nothing is damaged."""
+    with suppress(WalkdownError):
+        return drive(dialogue.probe.run(FuzzSession(dialogue, None)))  # type: ignore[arg-type]
+    return ()
 
 
 def recorded_replies(dialogue: Dialogue) -> list[bytes]:

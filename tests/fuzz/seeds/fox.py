@@ -26,6 +26,13 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         yield Dialogue(name=name, probe=probes.fox.PROBE, answer=script(reply))
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    from tests.probes import test_fox as made
+
+    record, reply = made.recorded(captures)
+    yield Dialogue(name=record["id"], probe=probes.fox.PROBE, answer=script(reply))
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """The fields damaged, the frame around them whole."""
     head, _, rest = data.partition(b"{\n")

@@ -38,6 +38,14 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
             )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    from tests.probes import test_hartip as made
+
+    record, device = made.recorded(captures)
+    for probe in (probes.hartip.PROBE, probes.hartip.TCP_PROBE, probes.hartip.READ_PROBE):
+        yield Dialogue(name=record["id"], probe=probe, answer=remembered(device))
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """The content of a HART frame damaged; counts, check byte and lengths mended or not."""
     at = 8 + (6 if data[8:9] >= b"\x80" else 2)

@@ -10,7 +10,7 @@ from random import Random
 
 import probes.http
 import scanner.clients.http
-from scanner.facts import TlsFace
+from scanner.facts import DeviceIdentity, HttpFace, TlsFace
 from tests.fuzz import mutate
 from tests.fuzz.seeds.certificate import certificates
 from tests.fuzz.seeds.form import banners, captured, credential, script
@@ -103,6 +103,32 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
                 default_credentials=secret,
                 certificate=ders[0],
             )
+
+
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "http__*.json"):
+        for exchange in record["exchanges"]:
+            reply = bytes.fromhex(exchange["response_hex"])
+            yield Dialogue(name=record["id"], probe=probes.http.PROBE, answer=script(reply))
+
+
+def _titled(text: str) -> DeviceIdentity | None:
+    title = probes.http.read_markup(f"<title>{text}</title>".encode()).title
+    return probes.http.identify(HttpFace(scheme="http", status=200, title=title))
+
+
+def _served_by(text: str) -> DeviceIdentity | None:
+    return probes.http.identify(HttpFace(scheme="http", status=200, server=text))
+
+
+def _asked_by(text: str) -> DeviceIdentity | None:
+    schemes, realm = probes.http.decode_challenges([text])
+    return probes.http.identify(
+        HttpFace(scheme="http", status=401, realm=realm, auth_schemes=schemes)
+    )
+
+
+BANNERS = {"html_title": _titled, "http_servers": _served_by, "http_wwwauth": _asked_by}
 
 
 def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:

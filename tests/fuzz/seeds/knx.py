@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -31,6 +32,11 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
             answer=script(extended),
             known=known,
         )
+
+
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for dialogue in dialogues(captures):
+        yield replace(dialogue, name=dialogue.name.removesuffix(", read"))
 
 
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:

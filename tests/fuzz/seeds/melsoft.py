@@ -26,6 +26,14 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
             yield Dialogue(name="CPU name", probe=probe, answer=script(reply))
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    """Of the search's answers the one with the layout of ours; the others are no CPU's name."""
+    for record in captured(captures, "melsoft__*.json"):
+        for exchange in record["exchanges"]:
+            reply = bytes.fromhex(exchange["response_hex"])
+            yield Dialogue(name=record["id"], probe=probes.melsoft.PROBE, answer=script(reply))
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """What stands behind the second header damaged, the length mended or not."""
     body = data[21:35] + mutate.blind(rng, data[35:], mutate.bodies(others, 35))[:500]

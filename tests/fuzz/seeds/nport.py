@@ -25,6 +25,16 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "moxa-nport__*.json"):
+        told = {e["request_hex"][:2]: bytes.fromhex(e["response_hex"]) for e in record["exchanges"]}
+        for probe, said in (
+            (probes.nport.PROBE, (told["01"],)),
+            (probes.nport.READ_PROBE, (told["01"], told["16"], told["10"])),
+        ):
+            yield Dialogue(name=record["id"], probe=probe, answer=script(*said))
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """What stands behind the device id damaged, the length mended or not."""
     body = mutate.blind(rng, data[20:], mutate.bodies(others, 20))[:300]

@@ -28,6 +28,13 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         yield Dialogue(name="confirm", probe=probes.rdp.PROBE, answer=script(*said))
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "rdp__*.json"):
+        for exchange in record["exchanges"]:
+            reply = bytes.fromhex(exchange["response_hex"])
+            yield Dialogue(name=record["id"], probe=probes.rdp.PROBE, answer=script(reply))
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """The negotiation damaged, the lengths of TPKT and X.224 mended or not."""
     body = mutate.blind(rng, data[11:], mutate.bodies(others, 11))[:240]

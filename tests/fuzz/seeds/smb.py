@@ -63,6 +63,23 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
     yield Dialogue(name="new", probe=probes.smb.READ_PROBE, answer=script(new, set_up()))
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    """Servers of SMB 1, which close on SMB2: the negotiation alone, then with the sign-in."""
+    closes = answered(0, 0, 0xC00000BB, bytes(9))
+    known = (SmbFace(dialects=("NT LM 0.12",), smb1=True),)
+    for record, said in zip(captured(captures, "smb__*.json"), old(captures), strict=True):
+        negotiation, *set_ups = said
+        first = script(closes, negotiation)
+        yield Dialogue(name=record["id"], probe=probes.smb.PROBE, answer=first)
+        if set_ups:
+            yield Dialogue(
+                name=record["id"],
+                probe=probes.smb.READ_PROBE,
+                answer=script(negotiation, *set_ups),
+                known=known,
+            )
+
+
 def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "smb", lambda: probes.smb.decode_challenge(_CHALLENGE)
 

@@ -19,6 +19,7 @@ from tests.fuzz.seeds.form import (
     recorded_replies,
     remembered,
     script,
+    told_by,
 )
 from tests.fuzz.session import Dialogue, FuzzSession
 
@@ -74,7 +75,39 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
-def _walk(file: Path) -> dict[str, Any]:
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    """
+    Each agent as it was recorded: in version 2c, without an answer to the discovery of version 3;
+    those of version 3 with nothing but that. Then the walks, read on the strength of both.
+    """
+    from tests.probes import test_snmp
+
+    probe = probes.snmp.PROBE
+    for record in captured(captures, "snmp__*.json"):
+        agent = test_snmp.Agent(test_snmp.recorded_values(record))
+        first = Dialogue(name=record["id"], probe=probe, answer=remembered(agent))
+        yield first
+        file = captures / "snmprec" / f"{record['id'].removeprefix('snmp_')}.snmprec"
+        if file.exists():
+            yield Dialogue(
+                name=record["id"],
+                probe=probes.snmp.READ_PROBE,
+                answer=script(),
+                known=told_by(first),
+                values={"walk": _recorded_walk(file)},
+            )
+    for record in captured(captures, "snmpv3__*"):
+        report = bytes.fromhex(record["exchanges"][0]["response_hex"])
+        agent = test_snmp.Agent({}, versions=(), discovery=report)
+        yield Dialogue(name=record["id"], probe=probe, answer=remembered(agent))
+
+
+BANNERS = {
+    "snmp_sysdescr": lambda text: probes.snmp.identify({probes.snmp.SYS_DESCR: text.encode()})
+}
+
+
+def _recorded_walk(file: Path, most: int | None = None) -> dict[str, Any]:
     """What the read tier would find in a recorded walk, as the library hands it over."""
     found: dict[str, Any] = {}
     tables = probes.snmptables
@@ -82,7 +115,7 @@ def _walk(file: Path) -> dict[str, Any]:
     for line in file.read_text("utf-8", "replace").splitlines():
         name, _, rest = line.partition("|")
         kind, _, value = rest.partition("|")
-        if len(found) >= 400 or not name.startswith(entries):
+        if len(found) == most or not name.startswith(entries):
             continue
         if kind == "6":
             found[name] = value
@@ -92,6 +125,13 @@ def _walk(file: Path) -> dict[str, Any]:
             found[name] = value.encode()
         elif value.lstrip("-").isdecimal():
             found[name] = int(value)
+    return found
+
+
+def _walk(file: Path) -> dict[str, Any]:
+    """The same, and a row of every table that is read."""
+    tables = probes.snmptables
+    found = _recorded_walk(file, most=400)
     for name, value in (
         (f"{tables.ENT_PHYSICAL}.5.1", 3),
         (f"{tables.IF_TABLE}.8.1", 1),

@@ -54,6 +54,15 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
     )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "ssh__*.json"):
+        said = [bytes.fromhex(e["response_hex"]) for e in record["exchanges"] if e["response_hex"]]
+        yield Dialogue(name=record["id"], probe=probes.ssh.PROBE, answer=script(*said))
+
+
+BANNERS = {"ssh_banners": probes.ssh.identify_software}
+
+
 class Library:
     """scanner.clients.ssh.SshConnection: what it hands to probes, over damaged texts."""
 

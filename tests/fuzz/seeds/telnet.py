@@ -45,6 +45,19 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
+def recordings(captures: Path) -> Iterator[Dialogue]:
+    for record in captured(captures, "telnet__*.json"):
+        said = [bytes.fromhex(exchange["response_hex"]) for exchange in record["exchanges"]]
+        yield Dialogue(name=record["id"], probe=probes.telnet.PROBE, answer=script(*said))
+
+
+BANNERS = {
+    "telnet_banners": lambda text: probes.telnet.identify_greeting(
+        probes.telnet.shown(text.encode())
+    )
+}
+
+
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Commands and subnegotiations, whole and cut, between pieces of the screen."""
     pieces = []
