@@ -362,11 +362,7 @@ DEVICES = [
     ("smbv1.pcap", "10.128.0.243", {"model": "Windows 7 Ultimate 7601 Service Pack 1"},
      SmbFace(smb1=True)),
     ("smb1_osx.pcap", "192.168.1.2", {"model": "QTS"}, SmbFace(smb1=True)),
-<<<<<<< HEAD
-    ("bacnet_services.pcap", "192.168.0.16", {},
-=======
     ("bacnet_services.pcap", "192.168.0.16", {"vendor": "Lithonia Lighting"},
->>>>>>> replay2
      BacnetAccess(instance=111, vendor_id=42)),
     ("input.pcap", "192.168.12.1", {"vendor": "Cisco"},
      SshFace(banner="SSH-2.0-Cisco-1.25", protocol_version="2.0", software="Cisco-1.25")),
