@@ -367,7 +367,7 @@ def neighbours_of(values: Mapping[str, Value]) -> tuple[Neighbour, ...]:
         local = ports.get((index[1],), {})
         found.append(
             Neighbour(
-                local_port=text_of(local.get(LLDP_LOCAL_PORT_ID))
+                local_port=_local_port_id(local.get(LLDP_LOCAL_PORT_ID))
                 or text_of(local.get(LLDP_LOCAL_PORT_DESCR))
                 or str(index[1]),
                 chassis_id=_chassis_id(row.get(LLDP_CHASSIS_ID), row.get(LLDP_CHASSIS_SUBTYPE)),
@@ -601,11 +601,8 @@ def link_layer_ports(values: Mapping[str, Value]) -> tuple[LinkLayerPort, ...]:
         if len(index) != 1:
             continue
         number = index[0]
-        told = row.get(LLDP_LOCAL_PORT_ID)
-        identifier = text_of(told)
+        identifier = _local_port_id(row.get(LLDP_LOCAL_PORT_ID))
         description = text_of(row.get(LLDP_LOCAL_PORT_DESCR))
-        if isinstance(told, bytes) and _is_bare_mac(told):
-            identifier = mac_of(told)
         found.append(
             LinkLayerPort(
                 number=number,
@@ -618,6 +615,11 @@ def link_layer_ports(values: Mapping[str, Value]) -> tuple[LinkLayerPort, ...]:
             )
         )
     return tuple(found)
+
+
+def _local_port_id(value: Value) -> str | None:
+    """lldpLocPortId, whose subtype is not asked for: lldpd gives six bytes of MAC address."""
+    return mac_of(value) if isinstance(value, bytes) and _is_bare_mac(value) else text_of(value)
 
 
 def _is_bare_mac(value: bytes) -> bool:

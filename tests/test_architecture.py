@@ -95,7 +95,7 @@ def test_only_the_composition_root_reads_clocks_and_the_environment(path: Path) 
 
 def test_the_top_level_folders_are_the_owner_s() -> None:
     allowed = {*PACKAGES, "tests", "docs", ".ci", ".git"}
-    tool_caches = {".venv", ".venv-test", "dist", "build", "walkdown-demo"}
+    tool_caches = {".venv", ".venv-test", ".venv-servers", "dist", "build", "walkdown-demo"}
 
     present = {path.name for path in ROOT.iterdir() if path.is_dir()}
     unknown = {

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from tests.conftest import missing
 from tests.probes.ledger import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+SERVERS: Mapping[str, str | tuple[str, ...]] = {"smb": "samba (Debian)"}
 
 Governed = Callable[..., Any]
 STARTS_S = 15.0

@@ -1,17 +1,15 @@
 """
 The two questions to telecontrol stations, asked of stations that other people built.
 
-c104 (GPLv3) and yadnp3 live in an environment of their own, on which nothing here depends:
-`python3 -m venv STATIONS && STATIONS/bin/pip install c104 yadnp3`, and WALKDOWN_STATIONS names its
-interpreter. Each station is a process of it.
+c104 (GPLv3) and yadnp3 live in an environment of their own (servers.txt, made by .ci/run), on which
+nothing here depends; WALKDOWN_STATIONS names its interpreter. Each station is a process of it.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -19,12 +17,15 @@ import pytest
 from probes import dnp3, iec104
 from scanner.errors import Silent
 from scanner.facts import ServiceAccess
+from tests.integration.real import stations_python
 
 pytestmark = pytest.mark.integration
 
+SERVERS: Mapping[str, str | tuple[str, ...]] = {"iec104": "c104 (PyPI)", "dnp3": "yadnp3 (PyPI)"}
+
 IEC104 = """
 import sys, c104
-server = c104.Server(ip="127.0.0.1", port=int(sys.argv[1]))
+server = c104.Server(ip=sys.argv[2], port=int(sys.argv[1]))
 server.add_station(common_address=47)
 server.start()
 print("ready", flush=True)
@@ -42,7 +43,7 @@ class Commands(o.ICommandHandler): pass
 class Application(o.IOutstationApplication): pass
 
 manager, listener = o.DNP3Manager(1), Quiet()
-there = o.IPEndpoint("127.0.0.1", int(sys.argv[1]))
+there = o.IPEndpoint(sys.argv[2], int(sys.argv[1]))
 channel = manager.AddTCPServer("s", o.LogLevels(), o.ServerAcceptMode.CloseNew, there, listener)
 config = o.OutstationStackConfig(o.DatabaseConfig(3))
 config.link.LocalAddr, config.link.RemoteAddr = 10, 3
@@ -58,14 +59,14 @@ manager.Shutdown()
 @contextmanager
 def station(code: str) -> Iterator[int]:
     """The port of a station that stands while the block runs."""
-    interpreter = os.environ.get("WALKDOWN_STATIONS")
-    if not interpreter:
-        pytest.skip("no environment with c104 and yadnp3: set WALKDOWN_STATIONS")
+    interpreter = stations_python()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [interpreter, "-c", code, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [interpreter, "-c", code, str(port), "127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -291,6 +291,26 @@ def test_cdp_tells_platform_capabilities_and_address() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "port"),
+    [
+        (b"\x1a\xb3\x69\x30\xc7\xff", "1a:b3:69:30:c7:ff"),  # as lldpd does
+        (b"port-1", "port-1"),
+        (b"", "Port one"),
+    ],
+)
+def test_a_neighbours_local_port_is_named_as_the_port_itself(told: bytes, port: str) -> None:
+    values: dict[str, tables.Value] = {
+        f"{tables.LLDP_LOCAL_PORT}.3.2": told,
+        f"{tables.LLDP_LOCAL_PORT}.4.2": b"Port one",
+        f"{tables.LLDP_REMOTE}.9.0.2.1": b"SW-2",
+    }
+
+    assert tables.neighbours_of(values) == (Neighbour(local_port=port, system_name="SW-2"),)
+    (own,) = tables.link_layer_ports(values)
+    assert (own.port_id or own.description) == port
+
+
 def test_a_vlan_is_told_only_where_one_alone_has_the_table() -> None:
     values: dict[str, tables.Value] = {
         f"{tables.VLAN_FORWARDING}.2.7.0.1.2.3.4.5": 3,
