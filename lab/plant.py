@@ -12,7 +12,9 @@ A plant file has, at the top: `site`, `zones` and `conduits` (as in a site file)
 (what the plant's own list says, in the words of a site file; null: not on the list), `backup`
 {age_days, content, manifest}, `frailty` {dies_of, max_requests_per_s, min_reconnect_s}, `faults`
 (a list: ways in which it misbehaves, see lab.faults; `walkdown lab` never ships a plant with
-them), `presence`, `services` and `truth` {class, identity, optional, findings}. For example
+them), `presence`, `services` and `truth` {class, identity, optional, findings, behind}. `behind`
+says of devices behind it, by sub-address ("slot 3"), what a scan may learn of them, each with
+`class`, `identity` and `optional`; without it they are not scored. For example
 
     faults:
       - {name: drip, interval_s: 4}
@@ -106,7 +108,7 @@ class Truth:
 
     `identity` maps a field to its equally good readings; `optional` fields may be missing from
     the assessment. `device_classes` empty: the class cannot be told. `findings` are ids of the
-    checks that fail, complete.
+    checks that fail, complete. `behind` by sub-address, complete; None: nothing is said of them.
     """
 
     identity: Mapping[str, tuple[str, ...]]
@@ -114,6 +116,7 @@ class Truth:
     device_classes: tuple[str, ...]
     presence: str
     findings: frozenset[str]
+    behind: Mapping[str, Truth] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +279,6 @@ def _device(raw: Mapping[str, Any]) -> Device:
     presence = str(raw.get("presence", "declared_and_seen"))
     if presence not in PRESENCES:
         raise LabError(f"{name}: unknown presence {presence!r}")
-    truth = raw["truth"]
-    classes = truth.get("class", ())
     return Device(
         name=name,
         zone=str(raw["zone"]),
@@ -287,17 +288,25 @@ def _device(raw: Mapping[str, Any]) -> Device:
         backup=raw.get("backup"),
         frailty=_frailty(name, raw.get("frailty", {})),
         services=tuple(_service(entry) for entry in raw.get("services", ())),
-        truth=Truth(
-            identity={
-                str(key): tuple(str(v) for v in _several(value))
-                for key, value in truth.get("identity", {}).items()
-            },
-            optional=frozenset(truth.get("optional", ())),
-            device_classes=tuple(str(c) for c in _several(classes)),
-            presence=presence,
-            findings=frozenset(truth.get("findings", ())),
-        ),
+        truth=_truth(raw["truth"], presence),
         faults=tuple(given(name, entry) for entry in raw.get("faults", ())),
+    )
+
+
+def _truth(raw: Mapping[str, Any], presence: str) -> Truth:
+    behind: Mapping[str, Mapping[str, Any]] | None = raw.get("behind")
+    return Truth(
+        identity={
+            str(key): tuple(str(v) for v in _several(value))
+            for key, value in raw.get("identity", {}).items()
+        },
+        optional=frozenset(raw.get("optional", ())),
+        device_classes=tuple(str(c) for c in _several(raw.get("class", ()))),
+        presence=presence,
+        findings=frozenset(raw.get("findings", ())),
+        behind=None
+        if behind is None
+        else {str(place): _truth(one, presence) for place, one in behind.items()},
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.ledger import totals
-from lab.plant import Device, Plant
+from lab.plant import Device, Plant, Truth
 
 FIELDS = (
     "vendor", "model", "order_number", "hardware", "firmware", "serial", "name", "device_class",
@@ -106,7 +106,8 @@ def score(assessment: Mapping[str, Any], plant: Plant) -> Score:
         for device in plant.devices:
             _presence(device, assets.get(device.name), tally)
         for device in plant.devices:
-            _identity(device, assets.get(device.name), tally)
+            _identity(device.name, device.truth, assets.get(device.name), tally)
+        _behind(assessment, plant, tally)
         _findings(assessment, plant, tally)
         _levels(assessment, plant, tally)
         _requirements(assessment, plant, tally)
@@ -135,7 +136,7 @@ def _devices_by_key(plant: Plant) -> dict[str, Device]:
 def _assets_by_device(
     assessment: Mapping[str, Any], plant: Plant, tally: _Tally
 ) -> dict[str, Mapping[str, Any]]:
-    """The asset that stands for each device; devices behind a device are not told apart here."""
+    """The asset that stands for each device; devices behind a device are no part of it."""
     devices = _devices_by_key(plant)
     found: dict[str, Mapping[str, Any]] = {}
     for asset in assessment["assets"]:
@@ -158,27 +159,49 @@ def _presence(device: Device, asset: Mapping[str, Any] | None, tally: _Tally) ->
         tally.miss("presence", expected, f"{device.name}: presence {expected}, said {said}")
 
 
-def _identity(device: Device, asset: Mapping[str, Any] | None, tally: _Tally) -> None:
-    truth = dict(device.truth.identity)
-    if device.truth.device_classes:
-        truth["device_class"] = device.truth.device_classes
+def _behind(assessment: Mapping[str, Any], plant: Plant, tally: _Tally) -> None:
+    """Of devices whose truth names those behind them: each is there, as it is, and no other."""
+    for device in plant.devices:
+        if device.truth.behind is None:
+            continue
+        said = {
+            str(asset["sub_address"]): asset
+            for asset in assessment["assets"]
+            if asset.get("sub_address")
+            and (asset["zone"], asset["address"]) == (device.zone, device.address)
+        }
+        for place, truth in device.truth.behind.items():
+            name = f"{device.name} {place}"
+            if place in said:
+                tally.found("presence", "behind a device")
+            else:
+                tally.miss("presence", "behind a device", f"{name}: not listed")
+            _identity(name, truth, said.get(place), tally)
+        for place in sorted(said.keys() - device.truth.behind.keys()):
+            tally.wrong("presence", "behind a device", f"{device.name} {place}: is not there")
+
+
+def _identity(name: str, known: Truth, asset: Mapping[str, Any] | None, tally: _Tally) -> None:
+    truth = dict(known.identity)
+    if known.device_classes:
+        truth["device_class"] = known.device_classes
     said = {} if asset is None else {k: v for k, v in asset["identity"].items() if v}
     if asset is not None and truth.get("device_class") and asset["device_class"] != "unknown":
         said["device_class"] = asset["device_class"]
     for field in FIELDS:
         good, value = truth.get(field, ()), said.get(field)
         if value is None:
-            if good and field not in device.truth.optional:
-                tally.miss("identity", field, f"{device.name}: {field} {good[0]!r} not learned")
+            if good and field not in known.optional:
+                tally.miss("identity", field, f"{name}: {field} {good[0]!r} not learned")
         elif any(same(value, each) for each in good):
             tally.found("identity", field)
-        elif field not in truth and field in device.truth.optional:
+        elif field not in truth and field in known.optional:
             continue
         else:
-            if good and field not in device.truth.optional:
-                tally.miss("identity", field, f"{device.name}: {field} {good[0]!r} not learned")
+            if good and field not in known.optional:
+                tally.miss("identity", field, f"{name}: {field} {good[0]!r} not learned")
             told = f", is {good[0]!r}" if good else ", which the device does not tell"
-            tally.wrong("identity", field, f"{device.name}: {field} said {value!r}{told}")
+            tally.wrong("identity", field, f"{name}: {field} said {value!r}{told}")
 
 
 def same(said: object, true: str) -> bool:

@@ -2,9 +2,13 @@
 An EtherNet/IP device: ListIdentity over UDP and TCP, a session, the Identity object.
 
 Replies are encoded with pycomm3's data types and struct templates. Settings: vendor_id,
-device_type, product_code, revision "11.1", serial (8 hex digits), product_name, status, state.
+device_type, product_code, revision "11.1", serial (8 hex digits), product_name, status, state; for
+a module in a chassis `slot` (where it stands itself) and `modules` (slot → settings like its own,
+with `mute: true` for one that refuses to tell its identity); for a MicroLogix `catalogue`
+("1766-LEC"), which its PCCC object tells.
 A session that ends without UnRegisterSession counts as leaked.
-Source: ODVA, CIP volume 2 chapter 2 (encapsulation), volume 1 chapter 5 (Identity object).
+Source: ODVA, CIP volume 2 chapter 2 (encapsulation), volume 1 chapter 5 (Identity object) and
+section 3-5.5 (Unconnected_Send and what it is refused with); Rockwell 1770-6.5.16 (PCCC).
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from pycomm3.custom_types import IPAddress, Revision
 from lab.bench import LOOPBACK, Bench, Server
 
 ETHERNET_IP_PORT = 44818
+NO_SUCH_PORT = 0x0311
+NO_SUCH_LINK = 0x0312
+"""Extended status of the connection manager."""
 
 IdentityObject = Struct(
     UINT("vendor"),
@@ -62,6 +69,12 @@ class Device:
         }
         self._state = int(settings.get("state", 3))
         self._address = address
+        self._mute = bool(settings.get("mute", False))
+        self._catalogue = settings.get("catalogue")
+        modules: Mapping[Any, Mapping[str, Any]] = settings.get("modules", {})
+        self._slots = {int(slot): Device(module, address) for slot, module in modules.items()}
+        if "slot" in settings:
+            self._slots[int(settings["slot"])] = self
 
     def list_identity(self) -> bytes:
         item = ListIdentityItem.encode(
@@ -84,14 +97,22 @@ class Device:
         """
         One unconnected CIP request: service, path size in words, path, data.
 
-        The Identity object answers Get_Attributes_All and Get_Attribute_Single; other objects do
-        not exist (general status 0x05), other services are not supported (0x08).
+        The Identity object answers Get_Attributes_All and Get_Attribute_Single, the connection
+        manager of a chassis Unconnected_Send, the PCCC object of a MicroLogix Execute_PCCC; other
+        objects do not exist (general status 0x05), other services are not supported (0x08).
         """
         if len(request) < 2 or len(request) < 2 + 2 * request[1]:
             return _cip_error(request[0] if request else 0, 0x04)
         service, path = request[0], request[2 : 2 + 2 * request[1]]
+        data = request[2 + len(path) :]
+        if path == b"\x20\x06\x24\x01" and self._slots:
+            return self._send_on(data) if service == 0x52 else _cip_error(service, 0x08)
+        if path == b"\x20\x67\x24\x01" and self._catalogue is not None:
+            return self._pccc(data) if service == 0x4B else _cip_error(service, 0x08)
         if path[:4] != b"\x20\x01\x24\x01":
             return _cip_error(service, 0x05)
+        if self._mute:
+            return _cip_error(service, 0x08)
         if service == 0x01:
             return _cip_reply(service, bytes(IdentityObject.encode(self._identity)))
         if service == 0x0E and len(path) == 6 and path[4] == 0x30:
@@ -100,6 +121,36 @@ class Device:
                 _cip_error(service, 0x14) if attribute is None else _cip_reply(service, attribute)
             )
         return _cip_error(service, 0x08)
+
+    def _send_on(self, data: bytes) -> bytes:
+        """`tick ticks length(2) message, padded | words 00 | port slot`, over one hop."""
+        if len(data) < 4:
+            return _cip_error(0x52, 0x13)  # not enough data
+        length = UINT.decode(data[2:4])
+        message, route = data[4 : 4 + length], data[4 + length + length % 2 :]
+        if len(message) != length or len(route) < 2 or len(route) != 2 + 2 * route[0]:
+            return _cip_error(0x52, 0x13)
+        if len(route) != 4 or route[2] != 0x01:
+            return _cip_error(0x52, 0x01, NO_SUCH_PORT, left=route[0])
+        module = self._slots.get(route[3])
+        if module is None:
+            return _cip_error(0x52, 0x01, NO_SUCH_LINK, left=1)
+        return module.message_router(message)
+
+    def _pccc(self, data: bytes) -> bytes:
+        """
+        `size requester… | command status transaction(2) function …`. The diagnostic status is
+        answered; whatever else, writes among it, is an illegal command (status 0x10).
+        """
+        if not data or len(data) < data[0] + 4:
+            return _cip_error(0x4B, 0x13)
+        requester, asked = data[: data[0]], data[data[0] :]
+        head = bytes([asked[0] | 0x40])
+        if asked[0] != 0x06 or asked[4:] != b"\x03":
+            return _cip_reply(0x4B, requester + head + b"\x10" + asked[2:4])
+        text = n_bytes(11, "catalogue").encode(str(self._catalogue).encode("latin-1").ljust(11))
+        told = bytes.fromhex("00ee4a9f23") + bytes(text) + bytes.fromhex("0000260036829efc01")
+        return _cip_reply(0x4B, requester + head + b"\0" + asked[2:4] + told)
 
     def _attribute(self, number: int) -> bytes | None:
         i = self._identity
@@ -120,8 +171,13 @@ def _cip_reply(service: int, data: bytes) -> bytes:
     return bytes([service | 0x80, 0, 0, 0]) + data
 
 
-def _cip_error(service: int, status: int) -> bytes:
-    return bytes([service | 0x80, 0, status, 0])
+def _cip_error(
+    service: int, status: int, extended: int | None = None, *, left: int | None = None
+) -> bytes:
+    """`left`: how many words of a route were not gone, which a refused Unconnected_Send tells."""
+    more = b"" if extended is None else UINT.encode(extended)
+    rest = b"" if left is None else USINT.encode(left) + b"\0"
+    return bytes([service | 0x80, 0, status, len(more) // 2]) + more + rest
 
 
 def _frame(command: int, data: bytes, session: int, context: bytes, status: int = 0) -> bytes:

@@ -1,6 +1,6 @@
 """
-EtherNet/IP. Sources: ODVA CIP volume 2 chapter 2; volume 1 appendix B (general status 0x02,
-resource unavailable).
+EtherNet/IP. Sources: ODVA CIP volume 2 chapter 2; volume 1 section 3-5.5 (Unconnected_Send) and
+appendix B (general status 0x02, resource unavailable); Rockwell 1770-6.5.16 (PCCC commands).
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ COMMANDS = {
     0x0070: "SendUnitData",
 }
 CIP_READS = {0x01: "Get_Attributes_All", 0x03: "Get_Attribute_List", 0x0E: "Get_Attribute_Single"}
+UNCONNECTED_SEND = 0x52
+CONNECTION_MANAGER = b"\x20\x06\x24\x01"
+"""Elsewhere the same service reads a part of a tag."""
+EXECUTE_PCCC = 0x4B
+PCCC_OBJECT = b"\x20\x67\x24\x01"
+PCCC_READS = {(0x06, 0x00), (0x06, 0x01), (0x06, 0x03)}
+"""Echo, diagnostic counters, diagnostic status."""
 CIP_RESOURCE_UNAVAILABLE = 0x02
 NO_MEMORY = 0x02
 
@@ -47,13 +54,26 @@ def _classify(frame: bytes) -> Seen:
     # interface handle 4, time-out 2, item count 2, null address item 4, data item type and length
     if len(frame) < 24 + 18:
         return Seen(kind="malformed", function="SendRRData too short")
-    service = frame[40]
-    if service == 0x52:  # Unconnected_Send carries another request after its 8 + 2 bytes
-        inner = 40 + 2 + 2 * frame[41] + 4
-        if inner < len(frame):
-            service = frame[inner]
-    label = CIP_READS.get(service, f"service {service:#04x}")
-    return Seen(kind="request", function=f"{name} {label}", write=service not in CIP_READS)
+    label, write = _message(frame[40:])
+    return Seen(kind="request", function=f"{name} {label}", write=write)
+
+
+def _message(message: bytes, *, routed: bool = False) -> tuple[str, bool]:
+    """
+    What a CIP message is called, and whether it writes. What another one carries is what counts:
+    a request behind the route to another module, a command for a PCCC processor.
+    """
+    service, path = message[0], message[2 : 2 + 2 * message[1]] if len(message) > 1 else b""
+    data = message[2 + len(path) :]
+    if service == UNCONNECTED_SEND and path == CONNECTION_MANAGER and not routed and len(data) > 4:
+        label, write = _message(
+            data[4 : 4 + int.from_bytes(data[2:4], "little")] or b"\0", routed=True
+        )
+        return f"routed {label}", write
+    if service == EXECUTE_PCCC and path == PCCC_OBJECT and data and len(data) > data[0] + 4:
+        command, function = data[data[0]], data[data[0] + 4]
+        return f"PCCC {command:#04x} {function:#04x}", (command, function) not in PCCC_READS
+    return CIP_READS.get(service, f"service {service:#04x}"), service not in CIP_READS
 
 
 def enip_busy(request: bytes) -> bytes:

@@ -3,12 +3,15 @@ What may be said to an EtherNet/IP device: list your identity; with tier read, i
 
 Allowed, each by its exact shape: ListIdentity and ListServices without a session (identify);
 RegisterSession, SendRRData with one unconnected Get_Attributes_All or Get_Attribute_Single on
-instance 1 of the identity class, and UnRegisterSession (read). Connections (Forward_Open), routed
-requests (Unconnected_Send), PCCC, tags, and every service that sets, resets, starts or stops are
-refused.
+instance 1 of the identity class, and UnRegisterSession (read). To the connection manager one
+Unconnected_Send, byte for byte but for the slot: Get_Attributes_All of the identity class over one
+hop, port 1, slot 0 to 16. To the PCCC class one Execute_PCCC, byte for byte: command 06, function
+03 (diagnostic status). Connections (Forward_Open), whatever else is routed or is PCCC, tags, and
+every service that sets, resets, starts or stops are refused.
 
 Source: ODVA, The CIP Networks Library, volume 2, chapter 2 (encapsulation); volume 1, chapter 5
-(identity object) and appendix A (common services).
+(identity object), 3-5.5 (Unconnected_Send) and appendix A (common services); Rockwell publication
+1770-6.5.16 (PCCC).
 """
 
 from __future__ import annotations
@@ -45,11 +48,9 @@ _SERVICES: Final = {
     0x10: "Set_Attribute_Single",
     0x15: "Restore",
     0x16: "Save",
-    0x4B: "Execute_PCCC",
     0x4C: "Read_Tag",
     0x4D: "Write_Tag",
     0x4E: "Read_Modify_Write_Tag or Forward_Close",
-    0x52: "Unconnected_Send or Read_Tag_Fragmented",
     0x53: "Write_Tag_Fragmented",
     0x54: "Forward_Open",
     0x5B: "Large_Forward_Open",
@@ -57,6 +58,10 @@ _SERVICES: Final = {
 
 _IDENTITY_OBJECT: Final = b"\x20\x01\x24\x01"
 _ATTRIBUTES: Final = range(1, 9)
+_TO_A_SLOT: Final = bytes.fromhex("52 02 20062401 01fa 0600 01 02 20012401 01 00 01")
+"""Up to the slot: service, path, time, length of what is carried, that, one hop, port 1."""
+_LAST_SLOT: Final = 16
+_DIAGNOSTIC_STATUS: Final = bytes.fromhex("4b 02 20672401 07 0000 00000000 06 00 0100 03")
 
 
 class EnipGuard:
@@ -121,6 +126,19 @@ def _judge_cip(request: bytes) -> str | None:
     if service == 0x0E:
         ok = request[:-1] == b"\x0e\x03" + _IDENTITY_OBJECT + b"\x30" and request[-1] in _ATTRIBUTES
         return None if ok else "Get_Attribute_Single is for the identity object alone"
+    if service == 0x52:
+        ok = request[:-1] == _TO_A_SLOT and request[-1] <= _LAST_SLOT
+        return (
+            None
+            if ok
+            else (
+                "Unconnected_Send (to a tag: Read_Tag_Fragmented) carries the question for the "
+                "identity object to one slot and nothing else"
+            )
+        )
+    if service == 0x4B:
+        ok = request == _DIAGNOSTIC_STATUS
+        return None if ok else "Execute_PCCC carries the diagnostic status and nothing else"
     return f"CIP service 0x{service:02X} ({_SERVICES.get(service, 'unknown')}) is not on the list"
 
 

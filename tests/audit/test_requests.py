@@ -296,10 +296,46 @@ def test_connections_are_sessions_of_the_connection_manager_alone(number: int) -
 
 @pytest.mark.parametrize(("inner", "verdict"), [(0x0E, "read"), (0x10, "write"), (0x05, "write")])
 def test_a_message_that_is_sent_on_is_named_by_what_is_inside(inner: int, verdict: str) -> None:
-    message = to(inner)
-    outer = to(0x52, MANAGER) + b"\x05\x9d" + struct.pack("<H", len(message)) + message
+    assert verdicts("enip", unconnected(sent_on(to(inner)))) == [verdict]
 
-    assert verdicts("enip", unconnected(outer)) == [verdict]
+
+def sent_on(message: bytes, route: str = "01000103", path: str = MANAGER) -> bytes:
+    """Unconnected_Send; by default to slot 3."""
+    head = to(0x52, path) + b"\x01\xfa" + struct.pack("<H", len(message))
+    return head + message + bytes(len(message) % 2) + bytes.fromhex(route)
+
+
+@pytest.mark.parametrize(
+    "route", ["", "0000", "01000203", "0100010300", "020001010102", "01000f03"]
+)
+def test_a_read_that_leaves_the_chassis_is_no_read_and_a_write_stays_one(route: str) -> None:
+    assert verdicts("enip", unconnected(sent_on(to(0x01), route))) == ["unknown"]
+    assert verdicts("enip", unconnected(sent_on(to(0x10), route))) == ["write"]
+
+
+def test_what_is_sent_on_is_whole() -> None:
+    whole = sent_on(to(0x01))
+    for cut in range(8, len(whole)):
+        assert verdicts("enip", unconnected(whole[:cut])) == ["unknown"], cut
+
+
+def test_the_same_service_to_another_class_is_a_write_for_all_that_is_known() -> None:
+    assert verdicts("enip", unconnected(sent_on(to(0x01), path="20662401"))) == ["write"]
+
+
+PCCC = to(0x4B, "20672401") + b"\x07" + bytes(6)
+
+
+@pytest.mark.parametrize("command", range(16))
+@pytest.mark.parametrize("function", [0x00, 0x03, 0x07, 0x80, 0xAA])
+def test_of_pccc_the_diagnostic_status_alone_is_a_read(command: int, function: int) -> None:
+    request = PCCC + bytes([command, 0, 1, 0, function])
+    expected = "read" if (command, function) == (0x06, 0x03) else "write"
+
+    assert verdicts("enip", unconnected(request)) == [expected]
+    assert verdicts("enip", unconnected(request + b"\x00")) == ["write"]
+    assert verdicts("enip", unconnected(sent_on(request))) == ["write"]
+    assert verdicts("enip", unconnected(to(0x4B) + request[6:])) == ["write"]
 
 
 def test_a_message_that_is_sent_on_twice_is_unknown() -> None:

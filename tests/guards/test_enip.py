@@ -27,6 +27,10 @@ READ_SHAPES = [
     rb"\x66\0\0\0" + _SESSION,
     rb"\x6f\0\x16\0" + _SESSION + _CPF + rb"\x06\0\x01\x02\x20\x01\x24\x01",
     rb"\x6f\0\x18\0" + _SESSION + _CPF + rb"\x08\0\x0e\x03\x20\x01\x24\x01\x30[\x01-\x08]",
+    rb"\x6f\0\x24\0" + _SESSION + _CPF + rb"\x14\0\x52\x02\x20\x06\x24\x01\x01\xfa\x06\0"
+    rb"\x01\x02\x20\x01\x24\x01\x01\0\x01[\0-\x10]",
+    rb"\x6f\0\x22\0" + _SESSION + _CPF + rb"\x12\0\x4b\x02\x20\x67\x24\x01\x07\0{6}"
+    rb"\x06\0\x01\0\x03",
 ]
 IDENTIFY = re.compile(b"|".join(b"(?:" + shape + b")" for shape in IDENTIFY_SHAPES), re.DOTALL)
 READ = re.compile(b"|".join(b"(?:" + shape + b")" for shape in READ_SHAPES), re.DOTALL)
@@ -46,7 +50,9 @@ REGISTER = command(0x65, b"\x01\0\0\0")
 ALL = unconnected(bytes.fromhex("010220012401"))
 SINGLE = unconnected(bytes.fromhex("0e03200124013005"))
 UNREGISTER = command(0x66, session=7)
-READ_FRAMES = [REGISTER, ALL, SINGLE, UNREGISTER]
+SLOT = unconnected(bytes.fromhex("52022006240101fa060001022001240101000110"))
+PCCC = unconnected(bytes.fromhex("4b0220672401070000000000000600010003"))
+READ_FRAMES = [REGISTER, ALL, SINGLE, SLOT, PCCC, UNREGISTER]
 
 
 def judge(frame: bytes, tier: Tier = Tier.READ) -> str | None:
@@ -65,7 +71,72 @@ def test_nothing_passes_in_tier_passive() -> None:
 
 def test_a_session_needs_tier_read() -> None:
     assert all("tier read" in (judge(frame, Tier.IDENTIFY) or "") for frame in READ_FRAMES)
-    assert [judge(frame, Tier.READ) for frame in READ_FRAMES] == [None] * 4
+    assert [judge(frame, Tier.READ) for frame in READ_FRAMES] == [None] * len(READ_FRAMES)
+
+
+def routed(message: str, *, route: str = "01000103", path: str = "20062401") -> bytes:
+    """Unconnected_Send of a message, by default to slot 3."""
+    inner = bytes.fromhex(message)
+    head = bytes.fromhex(f"5202{path}01fa") + len(inner).to_bytes(2, "little")
+    return unconnected(head + inner + bytes(len(inner) % 2) + bytes.fromhex(route))
+
+
+IDENTITY = "010220012401"
+
+
+def test_the_slots_of_one_chassis_can_be_asked_for_their_identity() -> None:
+    passed = [
+        (port, slot)
+        for port in range(256)
+        for slot in range(256)
+        if judge(routed(IDENTITY, route=f"0100{port:02x}{slot:02x}")) is None
+    ]
+
+    assert passed == [(1, slot) for slot in range(17)]
+
+
+@pytest.mark.parametrize("service", sorted(set(range(256)) - {0x01}))
+def test_nothing_but_reading_all_attributes_is_sent_on(service: int) -> None:
+    """0x02, 0x04, 0x10 set, 0x05 resets, 0x4D and 0x53 write tags, 0x52 sends on again."""
+    assert judge(routed(f"{service:02x}0220012401"))
+    assert judge(routed(f"{service:02x}022001240130070100"))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        routed("010220662401"),
+        routed("0e032001240130 07".replace(" ", "")),
+        routed(IDENTITY + "00"),
+        routed("52022006240101fa060001022001240101000103"),
+        routed("4b0220672401070000000000000600010003"),
+        routed(IDENTITY, path="20662401"),
+        routed(IDENTITY, path="20062402"),
+        routed(IDENTITY, route=""),
+        routed(IDENTITY, route="0000"),
+        routed(IDENTITY, route="020001010102"),
+        routed(IDENTITY, route="0300010102020103"),
+        routed(IDENTITY, route="0100010300"),
+        routed(IDENTITY, route="1100"),
+    ],
+)
+@pytest.mark.parametrize("tier", TIERS)
+def test_what_else_could_be_routed_is_refused(frame: bytes, tier: Tier) -> None:
+    assert judge(frame, tier)
+
+
+def test_of_pccc_the_diagnostic_status_alone_passes() -> None:
+    requester = "4b022067240107" + "00" * 6
+    passed = [
+        (command, function)
+        for command in range(256)
+        for function in range(256)
+        if judge(unconnected(bytes.fromhex(f"{requester}{command:02x}000100{function:02x}")))
+        is None
+    ]
+
+    assert passed == [(0x06, 0x03)]
+    assert judge(unconnected(bytes.fromhex(f"{requester}060001000300")))
 
 
 def test_every_command_off_the_list_is_refused() -> None:

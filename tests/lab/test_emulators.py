@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -14,6 +17,7 @@ import pytest
 import telnetlib3
 from netmiko import ConnectHandler
 from pycomm3 import CIPDriver
+from pycomm3.exceptions import ResponseError
 from pymodbus.client import AsyncModbusTcpClient
 from pysnmp.hlapi.v3arch.asyncio import (
     USM_AUTH_HMAC96_SHA,
@@ -237,6 +241,101 @@ async def test_an_enip_session_without_goodbye_is_a_leak_and_a_set_is_a_write(be
     ledger = plant.ledgers["D1"]
     assert ledger.leaked_sessions == 1
     assert ledger.writes == {"enip SendRRData service 0x10": 1}
+
+
+CHASSIS: dict[str, Any] = {
+    **DRIVE, "product_name": "1756-L85E/B", "slot": 0,
+    "modules": {
+        2: {**DRIVE, "device_type": 10, "product_name": "1756-IF16/A", "serial": "00a7315c"},
+        3: {**DRIVE, "mute": True},
+    },
+}  # fmt: skip
+
+
+async def test_a_chassis_answers_pycomm3_for_each_of_its_slots(begin) -> None:
+    plant = await begin({"services": [CHASSIS]})
+    path = f"{plant.ledgers['D1'].address}:{plant.port('D1', 'enip')}"
+    found: dict[int, str] = {}
+
+    def client() -> None:
+        with CIPDriver(path) as driver:
+            for slot in range(5):
+                with suppress(ResponseError):
+                    found[slot] = driver.get_module_info(slot)["product_name"]
+
+    await asyncio.to_thread(client)
+
+    assert found == {0: "1756-L85E/B", 2: "1756-IF16/A"}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_what_an_enip_chassis_refuses_is_as_a_bridge_does(begin, dial) -> None:
+    """General and extended status of a slot that is empty, silent, on another port, or far."""
+    plant = await begin({"services": [CHASSIS]})
+    routes = {
+        "empty": "01000104", "mute": "01000103", "port": "01000203", "hops": "020001000102",
+        "cut": "0100",
+    }  # fmt: skip
+    told: dict[str, bytes] = {}
+
+    def client() -> None:
+        sock = dial(1, 44818)
+        session = registered(sock)
+        for name, route in routes.items():
+            message = f"52022006240101fa0600010220012401{route}"
+            told[name] = asked(sock, session, bytes.fromhex(message))
+        message = "52022006240101fa0a00100320012401300701020100" + "0102"
+        told["set"] = asked(sock, session, bytes.fromhex(message))
+        sock.sendall(b"\x66\0\0\0" + session + bytes(16))
+        sock.close()
+
+    await asyncio.to_thread(client)
+
+    assert told == {
+        "empty": bytes.fromhex("d2000101 1203 0100"),
+        "mute": bytes.fromhex("81000800"),
+        "port": bytes.fromhex("d2000101 1103 0100"),
+        "hops": bytes.fromhex("d2000101 1103 0200"),
+        "cut": bytes.fromhex("d2001300"),
+        "set": bytes.fromhex("90000800"),
+    }
+    assert plant.ledgers["D1"].writes == {"enip SendRRData routed service 0x10": 1}
+
+
+async def test_a_micrologix_tells_its_catalogue_text_as_recorded(
+    begin, dial, captures: Path
+) -> None:
+    name = "enip-pccc__ab_micrologix1400_1766-lec.json"
+    [exchange] = json.loads((captures / name).read_text())["exchanges"]
+    request, reply = (bytes.fromhex(exchange[f"{one}_hex"])[40:] for one in ("request", "response"))
+    plant = await begin({"services": [{**DRIVE, "catalogue": "1766-LEC"}]})
+    told: list[bytes] = []
+
+    def client() -> None:
+        sock = dial(1, 44818)
+        session = registered(sock)
+        told.append(asked(sock, session, request))
+        told.append(asked(sock, session, request[:13] + bytes.fromhex("0f00010080 06")))
+        sock.sendall(b"\x66\0\0\0" + session + bytes(16))
+        sock.close()
+
+    await asyncio.to_thread(client)
+
+    assert told[0] == reply
+    assert told[1] == reply[:11] + bytes.fromhex("4f100100")
+    assert plant.ledgers["D1"].writes == {"enip SendRRData PCCC 0x0f 0x80": 1}
+
+
+def registered(sock: Any) -> bytes:
+    sock.sendall(bytes.fromhex("6500040000000000" + "00" * 16 + "01000000"))
+    return bytes(sock.recv(100)[4:8])
+
+
+def asked(sock: Any, session: bytes, cip: bytes) -> bytes:
+    """The CIP reply to one unconnected message."""
+    data = bytes(6) + b"\x02\0" + bytes(4) + b"\xb2\0" + len(cip).to_bytes(2, "little") + cip
+    sock.sendall(b"\x6f\0" + len(data).to_bytes(2, "little") + session + bytes(16) + data)
+    return bytes(sock.recv(400)[40:])
 
 
 # --- SNMP --------------------------------------------------------------------------------------

@@ -19,6 +19,15 @@ S7_READ_SZL = bytes.fromhex("0300002102f080320700000100000800080001120411440100f
 S7_STOP = bytes.fromhex("0300002102f0803201000002000010000029000000000009505f50524f4752414d")
 S7_SET_CLOCK = bytes.fromhex("0300002102f080320700000100000800080001120411470200ff09000400110000")
 LIST_IDENTITY = bytes.fromhex("6300") + bytes(22)
+
+
+def enip(message: str) -> bytes:
+    """SendRRData with one unconnected CIP message."""
+    cip = bytes.fromhex(message)
+    body = bytes(6) + b"\2\0" + bytes(4) + b"\xb2\0" + len(cip).to_bytes(2, "little") + cip
+    return b"\x6f\0" + len(body).to_bytes(2, "little") + bytes(20) + body
+
+
 SET_ATTRIBUTE = (
     bytes.fromhex("6f001a00") + bytes(20) + bytes.fromhex("00000000000002000000000000b2000a00")
     + bytes.fromhex("100320012401")
@@ -43,6 +52,12 @@ def only(protocol: str, data: bytes) -> Seen:
         ("s7", S7_SETUP, "job 0xf0"),
         ("s7", S7_READ_SZL, "SZL 0011"),
         ("enip", LIST_IDENTITY, "ListIdentity"),
+        (
+            "enip",
+            enip("52022006240101fa060001022001240101000103"),
+            "SendRRData routed Get_Attributes_All",
+        ),
+        ("enip", enip("4b022067240107000000000000 06000100 03"), "SendRRData PCCC 0x06 0x03"),
     ],
 )
 def test_a_read_request_is_named_and_is_no_write(
@@ -63,6 +78,12 @@ def test_a_read_request_is_named_and_is_no_write(
         ("s7", S7_SET_CLOCK),
         ("enip", SET_ATTRIBUTE),
         ("enip", bytes.fromhex("7000") + bytes(22)),
+        ("enip", enip("52022006240101fa0a001003200124013007010001000103")),  # a set, routed
+        ("enip", enip("52022006240101fa0b0010032001240130070100000001000103")),
+        ("enip", enip("52022006240101fa1400520220062401 01fa06000102200124010100010301000103")),
+        ("enip", enip("520220662401 01fa060001022001240101000103")),  # not to the manager
+        ("enip", enip("4b022067240107000000000000 0f000100 aa")),
+        ("enip", enip("4b022067240107000000000000 06000100 07")),  # resets the counters
     ],
 )
 def test_what_would_change_something_is_a_write(protocol: str, frame: bytes) -> None:

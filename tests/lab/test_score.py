@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from lab.errors import LabError
 from lab.ledger import Ledger, write_json
-from lab.plant import Plant, load
+from lab.plant import Plant, Truth, load
 from lab.score import Score, ledger_totals, render, render_ledgers, same, score
 
 
@@ -128,6 +129,57 @@ def test_a_shared_secret_has_to_name_all_its_devices(plant: Plant, perfect: dict
 
     assert result.missed == ("ssh_shared_host_key on ENG-1 + HIST-1 not found",)
     assert result.false == ("ssh_shared_host_key on ENG-1 + HIST-1 + JUMP-1 is false",)
+
+
+@pytest.fixture
+def chassis(perfect: dict[str, Any], plant: Plant) -> tuple[Plant, dict[str, Any]]:
+    """The plant with a module behind PLC-14, and an assessment that says so."""
+    truth = Truth(
+        identity={"model": ("1756-IF16/A",), "serial": ("00a7315c",)}, optional=frozenset(),
+        device_classes=(), presence="declared_and_seen", findings=frozenset(),
+    )  # fmt: skip
+    devices = tuple(
+        replace(d, truth=replace(d.truth, behind={"slot 2": truth})) if d.name == "PLC-14" else d
+        for d in plant.devices
+    )
+    perfect["assets"].append(module(perfect, "slot 2"))
+    return replace(plant, devices=devices), perfect
+
+
+def module(assessment: dict[str, Any], place: str) -> dict[str, Any]:
+    front = entry(assessment, "PLC-14")
+    return {
+        **front, "id": f"{front['id']}#{place}", "sub_address": place, "name": None,
+        "device_class": "unknown", "presence": "seen",
+        "identity": {"model": "1756-IF16/A", "serial": "00a7315c"},
+    }  # fmt: skip
+
+
+def test_a_module_behind_a_device_is_scored_where_the_truth_names_it(
+    plant: Plant, chassis: tuple[Plant, dict[str, Any]]
+) -> None:
+    assert score(chassis[1], chassis[0]).perfect
+    assert score(chassis[1], plant).perfect  # the truth says nothing of modules: none is scored
+
+
+def test_a_module_missed_wrong_or_made_up_is_told(chassis: tuple[Plant, dict[str, Any]]) -> None:
+    known, assessment = chassis
+    there = assessment["assets"].pop()
+    missed = score(assessment, known)
+    assessment["assets"] += [
+        {**there, "identity": {**there["identity"], "serial": "1"}}, module(assessment, "slot 9"),
+    ]  # fmt: skip
+    wrong = score(assessment, known)
+
+    assert missed.missed == (
+        "PLC-14 slot 2: not listed",
+        "PLC-14 slot 2: model '1756-IF16/A' not learned",
+        "PLC-14 slot 2: serial '00a7315c' not learned",
+    )
+    assert wrong.false == (
+        "PLC-14 slot 2: serial said '1', is '00a7315c'",
+        "PLC-14 slot 9: is not there",
+    )
 
 
 def entry(assessment: dict[str, Any], name: str) -> Any:

@@ -1,8 +1,11 @@
 """
 EtherNet/IP and CIP.
 
-Sources: ODVA CIP Networks Library, volume 1 appendix A and volume 2 chapter 2; Rockwell
-publication 1756-PM020 (tag services).
+A message that carries another one is judged by what it carries: Unconnected_Send by the request for
+the other module and by its route, Execute_PCCC by its command and function.
+
+Sources: ODVA CIP Networks Library, volume 1 section 3-5.5, appendices A and C, and volume 2 chapter
+2; Rockwell publications 1756-PM020 (tag services) and 1770-6.5.16 (PCCC commands).
 """
 
 from __future__ import annotations
@@ -46,6 +49,11 @@ _CIP: Final[Mapping[int, tuple[str, Verdict]]] = {
 }
 
 
+_TO_MANAGER: Final = (0x20, 0x06, 0x24, 0x01)
+_TO_PCCC: Final = (0x20, 0x67, 0x24, 0x01)
+_BACKPLANE: Final = 1
+
+
 def read(sent: bytes) -> Iterator[Pdu]:
     at = 0
     while at < len(sent):
@@ -55,15 +63,14 @@ def read(sent: bytes) -> Iterator[Pdu]:
         command = int.from_bytes(sent[at : at + 2], "little")
         code = f"enip {command:#06x}"
         if command in (0x6F, 0x70):
-            service = _cip_service(sent[at + 24 : end])
-            if service is None:
+            message = _cip_message(sent[at + 24 : end])
+            if message is None:
                 yield Pdu(at, end, f"EtherNet/IP {command:#04x} without CIP", "unknown", (code,))
             else:
-                name, verdict = _CIP.get(service, ("", "unknown"))
+                words, verdict, codes = _judged(message)
                 if command == 0x70:
                     verdict = "control"  # goes over a connection, which nobody may have opened
-                both = (code, f"cip {service:#04x}")
-                yield Pdu(at, end, f"CIP {service:#04x} {name}".rstrip(), verdict, both)
+                yield Pdu(at, end, f"CIP {words}", verdict, (code, *codes))
         else:
             name, verdict = _ENCAPSULATION.get(command, ("", "unknown"))
             asks = command != 0x66
@@ -73,7 +80,36 @@ def read(sent: bytes) -> Iterator[Pdu]:
         at = end
 
 
-def _cip_service(items: bytes) -> int | None:
+def _judged(message: bytes, *, carried: bool = False) -> tuple[str, Verdict, tuple[str, ...]]:
+    """In words, the verdict, and the codes of all that is one inside the other."""
+    service = message[0]
+    name, verdict = _CIP.get(service, ("", "unknown"))
+    words, codes = f"{service:#04x} {name}".rstrip(), (f"cip {service:#04x}",)
+    path = tuple(message[2 : 2 + 2 * message[1]]) if len(message) > 1 else ()
+    data = message[2 + len(path) :]
+    if service == 0x52 and path == _TO_MANAGER:
+        size = int.from_bytes(data[2:4], "little")
+        inner, route = data[4 : 4 + size], data[4 + size + size % 2 :]
+        if size < 2 or len(inner) < size:
+            return f"{words} Unconnected_Send, cut off", "unknown", codes
+        inner_words, verdict, more = _judged(inner, carried=True)
+        words = f"{words} Unconnected_Send of {inner_words}"
+        # A hop: a port segment below 15 with a one-byte address. One, and on the backplane.
+        if carried or len(route) != 4 or tuple(route[:3]) != (1, 0, _BACKPLANE):
+            words, verdict = f"{words}, out of the chassis", "control"
+        return words, verdict, codes + more
+    if service == 0x4B and path == _TO_PCCC and data and len(data) > data[0]:
+        command, function = data[data[0]], data[data[0] + 4 :]
+        words = f"{words} {command:#04x} {function[:1].hex()}".rstrip()
+        codes += (f"pccc {command:#04x}",)
+        if command == 0x06 and function:
+            codes += (f"pccc 06 {function[0]:#04x}",)
+            if function == b"\x03" and not carried:  # diagnostic status, and nothing behind it
+                verdict = "read"
+    return words, verdict, codes
+
+
+def _cip_message(items: bytes) -> bytes | None:
     """Of SendRRData or SendUnitData: interface handle (4), timeout (2), item count (2), items."""
     count, at = int.from_bytes(items[6:8], "little"), 8
     for _ in range(min(count, 4)):
@@ -81,7 +117,7 @@ def _cip_service(items: bytes) -> int | None:
         size = int.from_bytes(items[at + 2 : at + 4], "little")
         start = at + 4 + (2 if kind == 0xB1 else 0)
         if kind in (0xB1, 0xB2) and start < at + 4 + size <= len(items):
-            return items[start]
+            return items[start : at + 4 + size]
         at += 4 + size
     return None
 
@@ -101,7 +137,12 @@ GRAMMAR: Final = Grammar(
     ics=True,
     client_speaks_first=True,
     dissector="enip",
-    codes={"enip.command": "enip {:#06x}", "cip.service": "cip {:#04x}"},
+    codes={
+        "enip.command": "enip {:#06x}",
+        "cip.service": "cip {:#04x}",
+        "cip.pccc.cmd.code": "pccc {:#04x}",
+        "cip.pccc.fnc.code_06": "pccc 06 {:#04x}",
+    },
     questions=2,
     asks=asks,
 )
