@@ -35,7 +35,6 @@ def dialogues(captures: Path) -> Iterator[Dialogue]:
         )
 
 
-<<<<<<< HEAD
 def recordings(captures: Path) -> Iterator[Dialogue]:
     """Besides ListIdentity the attributes that a recorded request read: those of the library."""
     yield from dialogues(captures)
@@ -50,7 +49,8 @@ def recordings(captures: Path) -> Iterator[Dialogue]:
                     answer=script(),
                     values={"attributes": reply[at + 4 :], "refused": ""},
                 )
-=======
+
+
 def _beyond_the_identity(captures: Path, attributes: bytes) -> Iterator[Dialogue]:
     """A chassis with recorded and made modules, and a MicroLogix, whose reply was recorded."""
     [rack] = captured(captures, "enip__ab_1756-l61*.json")
@@ -91,7 +91,6 @@ def _session(messages: Sequence[bytes]) -> Answer:
         return head + request[12:24] + body
 
     return answer
->>>>>>> slots
 
 
 async def _library(host: str, port: int) -> scanner.clients.cip.IdentityAnswer:
