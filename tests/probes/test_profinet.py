@@ -16,6 +16,7 @@ from scanner.errors import BadReply, Refused, Silent
 from scanner.facts import DeviceIdentity, ServiceAccess
 from tests.conftest import NOON
 
+PUBLISHED = "published annotations of two controllers; frames checked by tshark in the lab's tests"
 Answer = Callable[[bytes | None], bytes]
 S7_1200 = b"S7-1200                   6ES7 212-1AE40-0XB0     14 V  4  5  1\0"
 """As nmap's profinet-cm-lookup printed it of a real S7-1200 (text 60818098288)."""
