@@ -10,6 +10,8 @@ Identify tier, one connection (`PROBE`):
    At most three rounds, each option once.
 3. Listen until a prompt, 2 KiB or 5 s; close. No text is ever sent, not even a carriage return:
    behind a console server it would be a key pressed on another machine's console.
+4. A greeting by which another protocol begins (SSH, FTP, SMTP, POP3, IMAP, RFB) is nobody's Telnet:
+   it is answered with nothing.
 
 Sample: `FF FD 18 FF FD 20` … "User Access Verification", "Username: " gives a face that asks for
 a login, and vendor Cisco.
@@ -18,7 +20,9 @@ Login tier (`LOGIN_PROBE`): the same to the prompt; a command prompt there means
 a password, and none is tried. Otherwise one default credential of the product seen here: user
 name, wait for the password prompt, password. Accepted is only what ends in a command prompt; no
 command is sent. Only then a second connection tries a user that cannot exist.
-Source: RFC 854, RFC 855; option names from the IANA registry "Telnet Options".
+Source: RFC 854, RFC 855; option names from the IANA registry "Telnet Options"; the greetings of
+others: RFC 4253 section 4.2, RFC 959 and RFC 5321 (220), RFC 1939, RFC 9051 and RFC 6143 section
+7.1.1.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from functools import cache
 from importlib.resources import files
 
 from scanner.attempt import CountedAttempt, counted
-from scanner.errors import Closed, Reset, Silent, WireError
+from scanner.errors import BadReply, Closed, Reset, Silent, WireError
 from scanner.facts import CredentialAttempt, DeviceIdentity, Fact, TelnetFace
 from scanner.model import Tier, Transport
 from scanner.spec import Probe, Question, Secret, Session
@@ -49,6 +53,12 @@ ROUNDS = 3
 LISTEN_S = 5.0
 AFTER_REFUSAL_S = 3.0
 LINE_MAX = 64
+
+OTHERS = re.compile(
+    rb"(?P<SSH>(?:[^\n]*\n)*?SSH-\d\.\d+-)|(?P<FTP_or_SMTP>220[ -])|(?P<POP3>\+OK )"
+    rb"|(?P<IMAP>\* OK )|(?P<RFB>RFB \d{3}\.\d{3}\n)"
+)
+"""How servers of other protocols greet that speak first; SSH's line may follow others."""
 
 CONTROL_USER = "walkdown-nobody"
 CONTROL_SECRET = "walkdown-control"  # noqa: S105 - not a secret: the control must be wrong
@@ -105,6 +115,12 @@ def decode_screen(data: bytes) -> Screen:
         else:
             i += 2
     return Screen(text=bytes(text), offers=tuple(offers), whole=True)
+
+
+def greets_as(data: bytes) -> str | None:
+    """The other protocol that begins with these bytes; None: nothing says that it is not Telnet."""
+    found = OTHERS.match(data)
+    return None if found is None or found.lastgroup is None else found.lastgroup.replace("_", " ")
 
 
 def encode_refusals(offers: tuple[tuple[int, int], ...]) -> bytes:
@@ -247,12 +263,12 @@ def settled(
 ) -> Callable[[bytes], int | None]:
     """
     A framer: a reply is whole when it brought options to refuse (if `answer`), or when the screen
-    so far ends in a prompt, or when enough has come.
+    so far ends in a prompt or begins as another protocol's, or when enough has come.
     """
 
     def framer(data: bytes) -> int | None:
         screen = decode_screen(before + data)
-        if len(before) + len(data) >= COLLECT_MAX:
+        if len(before) + len(data) >= COLLECT_MAX or greets_as(before + data):
             return len(data)
         if not screen.whole or not data:
             return None
@@ -271,7 +287,7 @@ def _singles(offers: tuple[tuple[int, int], ...]) -> tuple[bytes, ...]:
 async def listen(session: Session) -> Screen:
     """
     Everything up to the first prompt. Silence and a close after the first bytes end it; before
-    them they are the device's answer and pass on.
+    them they are the device's answer and pass on. Raises BadReply where it is no Telnet.
     """
     refused: frozenset[bytes] = frozenset()
     request: bytes | None = None
@@ -290,6 +306,8 @@ async def listen(session: Session) -> Screen:
             if not data:
                 raise
             break
+        if other := greets_as(data):
+            raise BadReply(f"a greeting of {other}, not of Telnet")
         screen = decode_screen(data)
         new = tuple(single for single in _singles(screen.offers) if single not in refused)
         if not new or turn == ROUNDS or len(data) >= COLLECT_MAX:

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from probes import telnet
+from scanner.errors import BadReply
 from tests.conftest import unprivileged
 from tests.integration.real import Seen, Server, folder_of_servers, hall, program
 
@@ -279,3 +281,13 @@ def test_nobody_complains_of_us(seen: Callable[[str], Seen], folder: Path) -> No
         rows = (folder / f"{name}.access").read_text(encoding="utf-8").splitlines()
         assert all('"GET / HTTP/1.1"' in row and "Walkdown" in row for row in rows)
         assert len(rows) == 3  # both faces, and whether it still answers after the handshakes
+
+
+@pytest.mark.parametrize("name", ["OpenSSH", "Dropbear"])
+async def test_ssh_at_the_port_of_telnet_is_no_telnet(
+    seen: Callable[[str], Seen], governed: Callable[..., Any], name: str
+) -> None:
+    """Asked behind the scan and its logs."""
+    async with governed(telnet.PROBE, PORTS["ssh"], address=seen(name).address) as session:
+        with pytest.raises(BadReply, match="a greeting of SSH"):
+            await telnet.PROBE.run(session)

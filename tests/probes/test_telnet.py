@@ -21,12 +21,13 @@ from probes.telnet import (
     decode_screen,
     encode_line,
     encode_refusals,
+    greets_as,
     identify_greeting,
     judged,
     products,
     shown,
 )
-from scanner.errors import Closed, Silent
+from scanner.errors import BadReply, Closed, Silent
 from scanner.facts import CredentialAttempt, DeviceIdentity, TelnetFace
 from scanner.spec import DefaultCredential, Secret
 from tests.probes.ledger import Ledger
@@ -184,6 +185,36 @@ async def test_an_endless_greeting_is_cut(replay: Any) -> None:
 
     assert isinstance(face, TelnetFace)
     assert len(face.banner) == COLLECT_MAX
+
+
+@pytest.mark.parametrize(
+    ("greeting", "protocol"),
+    [
+        (b"SSH-2.0-dropbear_2022.83\r\n\x00\x00\x01\xff\xfd\x18\xff\xfb\x01", "SSH"),
+        (b"Property of the works\r\nSSH-1.99-Cisco-1.25\r\n", "SSH"),
+        (b"220 (vsFTPd 3.0.3)\r\n", "FTP or SMTP"),
+        (b"220-mail.plant.example\r\n", "FTP or SMTP"),
+        (b"+OK POP3 ready\r\n", "POP3"),
+        (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
+        (b"RFB 003.008\n", "RFB"),
+    ],
+)
+async def test_what_greets_as_another_protocol_is_no_telnet_and_gets_no_answer(
+    replay: Any, greeting: bytes, protocol: str
+) -> None:
+    session = replay(PROBE, Script(greeting))
+
+    with pytest.raises(BadReply, match=protocol):
+        await PROBE.run(session)
+
+    assert session.sent == [None]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\xfd\x18login: ", b"Welcome to SSH-2.0-land\r\nlogin: ", b"2200 model\r\n>"]
+)
+def test_a_screen_that_only_mentions_another_protocol_is_telnet(text: bytes) -> None:
+    assert greets_as(text) is None
 
 
 async def test_silence_from_the_beginning_is_silence(replay: Any) -> None:
