@@ -105,8 +105,8 @@ How product names of modules begin that stand in a chassis and route to its othe
 of remote I/O (1734-AENT, 1769-AENTR, 5069-AENTR) is left out: its modules belong to a controller.
 
 Source: AVEVA Communication Drivers, ABCIP, objects BACKPLANE_CLX and BACKPLANE_CPLX (the backplanes
-of ControlLogix and CompactLogix are reached through their Ethernet module), CNB_CLX (slots 0 to 16);
-the names are Rockwell's catalogue numbers, which its modules tell as product names.
+of ControlLogix and CompactLogix are reached through their Ethernet module), CNB_CLX (slots 0 to
+16); the names are the catalogue numbers of Rockwell, which its modules tell as product names.
 """
 SLOTS: Final = 17
 """Of the largest chassis (1756-A17)."""
