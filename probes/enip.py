@@ -32,7 +32,8 @@ In the read tier, on one connection and in one session:
    number. No connection is opened (Forward_Open), so none of a module's connections is taken.
 3. Only of a Rockwell controller that refused its identity object, or of a MicroLogix: one
    Execute_PCCC with the diagnostic status (command 06, function 03), for its catalogue text.
-4. UnRegisterSession gives the session back.
+4. UnRegisterSession gives the session back. Where a device fell silent nothing more is said to it:
+   there the end of the connection ends the session.
 
 A module in a slot becomes a device behind this one: "slot 3", model "1756-L61/B LOGIX5561",
 firmware "20.011", serial "006c061a".
@@ -103,9 +104,9 @@ HAS_BACKPLANE: Final = (
 How product names of modules begin that stand in a chassis and route to its other slots. An adapter
 of remote I/O (1734-AENT, 1769-AENTR, 5069-AENTR) is left out: its modules belong to a controller.
 
-Source: Rockwell publications 1756-SG001 and 1769-SG001, 5069-SG001 (which modules there are); AVEVA
-Communication Drivers, ABCIP, BACKPLANE_CLX and BACKPLANE_CPLX (both backplanes are reached through
-the Ethernet module, slots 0 to 16).
+Source: AVEVA Communication Drivers, ABCIP, objects BACKPLANE_CLX and BACKPLANE_CPLX (the backplanes
+of ControlLogix and CompactLogix are reached through their Ethernet module), CNB_CLX (slots 0 to
+16); the names are the catalogue numbers of Rockwell, which its modules tell as product names.
 """
 SLOTS: Final = 17
 """Of the largest chassis (1756-A17)."""

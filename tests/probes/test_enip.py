@@ -692,6 +692,32 @@ async def test_the_slots_are_read_in_the_same_session_on_the_same_connection(gov
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_chassis_that_closes_or_falls_silent_in_the_row_has_told_what_it_told(
+    governed, closes: bool
+) -> None:
+    sound = chassis({0: identity_bytes(b"1756-IF16/A", kind=10, serial=5)})
+
+    def answer(request: bytes | None) -> bytes:
+        assert request is not None
+        if request[40:41] == b"\x52" and request[-1] == 1:
+            if closes:
+                raise Silent("closes")
+            return b""
+        return sound(request)
+
+    async with played(answer) as (port, seen), governed(enip.READ_PROBE, port) as session:
+        facts = await enip.run_read(session)
+
+    assert behind(facts).keys() == {"slot 0"}
+    slots = [frame[-1] for frame in seen if frame[40:41] == b"\x52"]
+    assert slots == [0, 1]
+    assert session.device.figures.connections == 1
+    assert len(seen) == 4, "a device in doubt gets no further request, the goodbye neither"
+    assert all(frame[:2] != b"\x66\0" for frame in seen)
+
+
+@pytest.mark.integration
 async def test_a_refused_identity_object_is_no_identity_and_the_session_is_given_back(
     governed,
 ) -> None:
