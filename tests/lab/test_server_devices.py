@@ -1,0 +1,122 @@
+"""The emulators of the server room answer as documented, and what acts shows in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from tests.lab.conftest import OFFSET, address
+
+Dial = Callable[[int, int], socket.socket]
+
+
+async def said(dial: Dial, port: int, *requests: bytes) -> list[bytes]:
+    """One connection; each request is sent, and what comes first after it is taken."""
+
+    def client() -> list[bytes]:
+        with dial(1, port) as sock:
+            heard = []
+            for request in requests:
+                sock.sendall(request)
+                heard.append(sock.recv(65536))
+            return heard
+
+    return await asyncio.to_thread(client)
+
+
+async def datagram(port: int, request: bytes) -> bytes:
+    def client() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(3)
+            sock.connect((address(1), port + OFFSET))
+            sock.send(request)
+            return sock.recv(4096)
+
+    return await asyncio.to_thread(client)
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------
+
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+START = b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0"
+
+
+async def test_a_postgresql_server_has_tls_or_has_it_not(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "postgres", "tls": True}]})
+
+    assert await said(dial, 5432, SSL_REQUEST) == [b"S"]
+    assert running.ledgers["D1"].writes == {}
+    assert running.ledgers["D1"].functions == {"postgres SSLRequest": 1}
+
+
+async def test_a_start_up_at_postgresql_is_noted(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "postgres"}]})
+
+    no, refused = await said(dial, 5432, SSL_REQUEST, START)
+
+    assert no == b"N"
+    assert refused.startswith(b"E")
+    assert b"C28000" in refused
+    assert running.ledgers["D1"].writes == {"postgres StartupMessage": 1}
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+PING = b"*1\r\n$4\r\nPING\r\n"
+FLUSH = b"*1\r\n$8\r\nFLUSHALL\r\n"
+
+
+async def test_a_redis_server_without_a_password_answers_anybody(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "redis", "version": "7.0.15"}]})
+    info = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
+
+    pong, told = await said(dial, 6379, PING, info)
+
+    assert pong == b"+PONG\r\n"
+    assert b"\r\nredis_version:7.0.15\r\n" in told
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_redis_server_with_a_password_refuses_even_ping(begin, dial: Dial) -> None:
+    await begin({"services": [{"protocol": "redis", "login": True}]})
+
+    assert await said(dial, 6379, PING) == [b"-NOAUTH Authentication required.\r\n"]
+
+
+async def test_a_flush_of_redis_is_carried_out_and_flagged(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "redis"}]})
+
+    assert await said(dial, 6379, FLUSH) == [b"+OK\r\n"]
+    assert running.ledgers["D1"].writes == {"redis FLUSHALL": 1}
+
+
+# --- SQL Server --------------------------------------------------------------------------------
+
+PRELOGIN = bytes.fromhex("1201001a0000000000000b00060100110001ff00000000000002")
+
+
+async def test_a_sql_server_lays_its_answer_out_as_specified(begin, dial: Dial) -> None:
+    """MS-TDS section 2.2.6.5: options with offset and length, then their values."""
+    running = await begin(
+        {"services": [{"protocol": "mssql", "version": "9.0.0", "encryption": "on"}]}
+    )
+
+    (told,) = await said(dial, 1433, PRELOGIN)
+
+    assert told.hex() == (
+        "0401002b00000100" "00001a0006" "0100200001" "0200210001" "0300220000" "0400220001" "ff"
+        "090000000000" "01" "00" "00"
+    )  # fmt: skip
+    assert running.ledgers["D1"].functions == {"mssql PRELOGIN": 1}
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_login_at_a_sql_server_is_refused_and_flagged(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "mssql"}]})
+    login = bytes.fromhex("1001000c00000100") + bytes(4)
+
+    _, refused = await said(dial, 1433, PRELOGIN, login)
+
+    assert "Login failed".encode("utf-16-le") in refused
+    assert running.ledgers["D1"].writes == {"mssql LOGIN7": 1}
