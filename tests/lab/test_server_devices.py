@@ -120,3 +120,36 @@ async def test_a_login_at_a_sql_server_is_refused_and_flagged(begin, dial: Dial)
 
     assert "Login failed".encode("utf-16-le") in refused
     assert running.ledgers["D1"].writes == {"mssql LOGIN7": 1}
+
+
+# --- LDAP --------------------------------------------------------------------------------------
+
+ROOT = bytes.fromhex("3025020101632004000a01000a0100020100020100010100870b") + (
+    b"objectClass\x30\0"
+)
+
+
+async def test_a_directory_tells_its_root_dse(begin, dial: Dial) -> None:
+    running = await begin(
+        {"services": [{"protocol": "ldap", "naming_context": "DC=plant", "vendor": "Directory"}]}
+    )
+
+    (told,) = await said(dial, 389, ROOT)
+
+    assert told[:7].hex() == "30650201016460"
+    assert b"\x04\x0avendorName1\x0b\x04\x09Directory" in told
+    assert b"\x04\x14defaultNamingContext1\x0a\x04\x08DC=plant" in told
+    assert told.endswith(bytes.fromhex("300c02010165070a010004000400"))
+    assert running.ledgers["D1"].functions == {"ldap root DSE": 1}
+
+
+async def test_a_bind_is_refused_and_a_deletion_flagged(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "ldap"}]})
+    bind = bytes.fromhex("300c020101600702010304008000")
+    delete = bytes.fromhex("30090201024a04") + b"cn=x"
+
+    refused, deleted = await said(dial, 389, bind, delete)
+
+    assert refused.hex() == "300c02010161070a013104000400"
+    assert deleted.hex() == "300c0201026b070a010004000400"
+    assert running.ledgers["D1"].writes == {"ldap bind": 1, "ldap delete": 1}
