@@ -8,7 +8,7 @@ from scanner.audit import requests
 from scanner.model import Tier
 from tests.proof.judge.injected import MODULES
 
-PROBES = ("postgres", "redis", "mssql", "ldap")
+PROBES = ("postgres", "redis", "mssql", "ldap", "ipmi", "nut")
 
 
 def cases(table: str) -> list[tuple[str, str, bytes]]:

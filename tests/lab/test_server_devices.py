@@ -153,3 +153,59 @@ async def test_a_bind_is_refused_and_a_deletion_flagged(begin, dial: Dial) -> No
     assert refused.hex() == "300c02010161070a013104000400"
     assert deleted.hex() == "300c0201026b070a010004000400"
     assert running.ledgers["D1"].writes == {"ldap bind": 1, "ldap delete": 1}
+
+
+# --- IPMI --------------------------------------------------------------------------------------
+
+CAPABILITIES = bytes.fromhex("0600ff07000000000000000000092018c88108388e04ad")
+CHALLENGE = bytes.fromhex("0600ff07000000000000000000092018c88108390000") + b"\x3e"
+
+
+async def test_a_controller_tells_its_capabilities(begin) -> None:
+    running = await begin(
+        {"services": [{"protocol": "ipmi", "authentication": ["MD5", "password"], "kg": True}]}
+    )
+
+    told = await datagram(623, CAPABILITIES)
+
+    assert told.hex() == (
+        "0600ff07" "00" "00000000" "00000000" "10" "811c63" "20083800" "0194240300000000" "e4"
+    )  # fmt: skip
+    assert running.ledgers["D1"].functions == {"ipmi 0x6 0x38": 1}
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_session_challenge_is_flagged(begin) -> None:
+    running = await begin({"services": [{"protocol": "ipmi"}]})
+
+    refused = await datagram(623, CHALLENGE)
+
+    assert refused[20] == 0xD4
+    assert running.ledgers["D1"].writes == {"ipmi 0x6 0x39": 1}
+
+
+# --- Network UPS Tools -------------------------------------------------------------------------
+
+RACK = {"supply": "rack1", "vendor": 'EA"TON', "model": "5PX", "serial": "G1"}
+
+
+async def test_upsd_lists_its_supplies(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "nut", "supplies": [RACK]}]})
+
+    version, listed, told, bye = await said(
+        dial, 3493, b"VER\n", b"LIST UPS\n", b"LIST VAR rack1\n", b"LOGOUT\n"
+    )
+
+    assert version == b"Network UPS Tools upsd 2.8.0 - http://www.networkupstools.org/\n"
+    assert listed == b'BEGIN LIST UPS\nUPS rack1 "Description unavailable"\nEND LIST UPS\n'
+    assert b'\nVAR rack1 device.mfr "EA\\"TON"\n' in told
+    assert told.endswith(b"\nEND LIST VAR rack1\n")
+    assert bye == b"OK Goodbye\n"
+    assert running.ledgers["D1"].writes == {}
+
+
+async def test_a_forced_shutdown_is_refused_and_flagged(begin, dial: Dial) -> None:
+    running = await begin({"services": [{"protocol": "nut", "supplies": [RACK]}]})
+
+    assert await said(dial, 3493, b"FSD rack1\n") == [b"ERR ACCESS-DENIED\n"]
+    assert running.ledgers["D1"].writes == {"nut FSD": 1}
