@@ -74,3 +74,18 @@ def test_the_devices_own_ledgers_show_no_harm(scanned: Scanned) -> None:
         for what in ("writes", "foreign", "malformed", "unexpected_commands"):
             assert ledger[what] == {}, f"{name}: {what}"
     assert all(ledger["requests"] for ledger in scanned.ledgers.values())
+
+
+def test_a_power_supply_behind_upsd_is_an_asset_of_its_own_and_a_lost_one_none(
+    scanned: Scanned,
+) -> None:
+    (server,) = [a for a in scanned.assessment["assets"] if a["name"] == "UPS-SRV"]
+    behind = [a for a in scanned.assessment["assets"] if a["parent"] == server["id"]]
+
+    (supply,) = behind
+    said = ("vendor", "model", "serial", "firmware", "name")
+    assert supply["sub_address"] == "ups rack1"
+    assert supply["device_class"] == "ups"
+    assert [supply["identity"][field] for field in said] == [
+        "EATON", "5PX 1500", "G118K09012", "02.08.0010", "rack1",
+    ]  # fmt: skip
