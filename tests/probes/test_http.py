@@ -609,6 +609,40 @@ def test_no_hostile_text_makes_a_pattern_slow() -> None:
     assert time.monotonic() - started < 54 * 0.1
 
 
+# --- platforms of plants -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "vendor", "model", "device_class"),
+    [
+        ({"title": "Node-RED"}, "OpenJS Foundation", "Node-RED", "server"),
+        ({"title": "FUXA"}, "frangoteam", "FUXA", "server"),
+        ({"title": "WinCC Unified"}, "Siemens", "WinCC Unified", "hmi"),
+        ({"title": "FTVP"}, "Rockwell Automation", "FactoryTalk ViewPoint", "server"),
+        ({"title": "InfluxDB"}, "InfluxData", "InfluxDB", "server"),
+        ({"title": "Grafana"}, "Grafana Labs", "Grafana", "server"),
+        ({"server": "WAGO_Webs"}, "WAGO", None, "plc"),
+    ],
+)
+def test_platforms_of_plants_are_known_by_their_whole_text_and_not_by_a_mention(
+    shown: dict[str, str], vendor: str, model: str | None, device_class: str
+) -> None:
+    found = http.identify(HttpFace(scheme="http", status=200, **shown))
+
+    assert found is not None
+    assert (found.vendor, found.model, found.device_class) == (vendor, model, device_class)
+    for place, text in shown.items():
+        for other in (f"How to install {text}", f"{text} - my notes"):
+            face = HttpFace(scheme="http", status=200, **{place: other})
+            assert http.identify(face) is None
+
+
+def test_a_visualisation_of_codesys_does_not_name_the_controllers_maker() -> None:
+    face = HttpFace(scheme="http", status=200, title="CoDeSys WebVisualization")
+
+    assert http.identify(face) is None
+
+
 # --- the tables ----------------------------------------------------------------------------------
 
 
