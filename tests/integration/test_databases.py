@@ -21,6 +21,14 @@ from tests.conftest import missing, postgres_program, unprivileged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
+SERVERS = {
+    "postgres": "PostgreSQL",
+    "redis": "Redis",
+    "ldap": "OpenLDAP",
+    "nut": "Network UPS Tools",
+}
+"""By probe: what the tests start (for docs/protocols.md)."""
+
 LOOPBACK = "127.0.0.1"
 
 
