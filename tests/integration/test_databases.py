@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis, OpenLDAP, Network UPS Tools and the controller of pyghmi, asked by our probes."""
+"""Servers that other people wrote, asked by the probes of databases, directories and supplies."""
 
 from __future__ import annotations
 
