@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis, OpenLDAP and Network UPS Tools as Debian ships them, asked by our probes."""
+"""Servers that other people wrote, asked by the probes of databases, directories and supplies."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes import ldap, nut, postgres, redis
+from probes import ipmi, ldap, nut, postgres, redis
 from scanner.facts import DeviceIdentity, ServiceAccess
 from tests.conftest import missing, postgres_program, unprivileged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+SERVERS = {
+    "postgres": "PostgreSQL",
+    "redis": "Redis",
+    "ldap": "OpenLDAP",
+    "nut": "Network UPS Tools",
+    "ipmi": "pyghmi",
+}
+"""By probe: what the tests start (for docs/protocols.md)."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -224,3 +235,36 @@ def test_upsd_tells_its_version_and_its_supplies(governed: Any, tmp_path: Path) 
             device_class="ups",
         ),
     )
+
+
+# --- IPMI --------------------------------------------------------------------------------------
+
+CONTROLLER = """
+import sys
+from pyghmi.ipmi.bmc import Bmc
+controller = Bmc({"admin": "never-tried"}, port=int(sys.argv[1]), address="127.0.0.1")
+print("listening", flush=True)
+controller.listen()
+"""
+"""A controller of IPMI 2.0 alone: no login of 1.5, no user without a name, KG all zero."""
+
+
+def test_a_controller_of_pyghmi_tells_its_logins(governed: Any) -> None:
+    if find_spec("pyghmi") is None:
+        missing("no pyghmi in this environment: it is one of the development dependencies")
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLER, str(port)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"listening\n"
+        (access,) = ask(governed, ipmi.PROBE, port)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+    assert (access.version, access.authentication) == ("2.0", ())
+    assert dict(access.details)["KG"] == "default"
+    assert dict(access.details)["anonymous login"] == "disabled"
