@@ -13,11 +13,12 @@ none of the broadcasts (Who-Is) to which a whole network would answer.
 Sample result: instance 29, vendor "Lithonia Lighting, Inc.", model "SYSC MLX", firmware "2.62".
 
 In the read tier: description, location and the number of objects; where the device had refused
-ReadPropertyMultiple, its properties one by one. Then the list of devices that this one has
-addresses of; of those on networks that are not IP, at most eight are asked for their identity
-through it. One that answers with its own network and station stands behind this device and is
-reported so ("network 3 device 29"); the first refusal or silence ends that. Last the tables of a
-BBMD: the broadcast distribution table, and where there is one, the foreign device table.
+ReadPropertyMultiple, its properties one by one. Then the tables of a BBMD: the broadcast
+distribution table, and where there is one, the foreign device table. Last the list of devices that
+this one has addresses of; of those on networks that are not IP, at most eight are asked for their
+identity through it. One that answers with its own network and station stands behind this device
+and is reported so ("network 3 device 29"); the first refusal or silence ends that, and with it the
+visit, so that a station which has gone costs nothing that the router told.
 
 Never sent: writes of properties, files, lists and objects, DeviceCommunicationControl,
 ReinitializeDevice, time synchronisation, subscriptions, private transfers, network layer messages,
@@ -511,7 +512,7 @@ def identities(
 def facts(
     instance: int | None, found: Mapping[int, Sequence[Value]], *, multiple: str
 ) -> tuple[Fact, ...]:
-    """`multiple`: whether ReadPropertyMultiple was "answered" or "refused"."""
+    """`multiple`: whether ReadPropertyMultiple was "answered", "refused" or "not asked"."""
     status = _counted(found, 112)
     details = [(MULTIPLE, multiple)]
     details += [(PROPERTIES[p], text) for p in (12, *MORE) if (text := _said(found, p))]
@@ -560,6 +561,9 @@ async def run(session: Session) -> tuple[Fact, ...]:
     if not values or not isinstance(values[0], ObjectId) or values[0].kind != DEVICE:
         raise BadReply("the object identifier is not that of a device")
     instance = values[0].instance
+    if instance == ANY_DEVICE:
+        # Nobody has given it a number yet; no other read can name it.
+        return facts(instance, {}, multiple="not asked")
     request = encode_read_property_multiple(instance, IDENTITY, invoke=2)
     answer = await _ask(
         session, request, invoke=2, service=READ_PROPERTY_MULTIPLE, label=_LABEL_IDENTITY
@@ -582,8 +586,10 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
         multiple = "refused" if _refused_multiple(session.known) else "answered"
         read = _one_by_one if multiple == "refused" else _together
         told = facts(instance, await read(session, instance), multiple=multiple)
-        told += await _behind(session, instance)
     broadcast, foreign = await _tables(session)
+    if instance is not None:
+        # Last: after a station that is silent the router itself is asked nothing but the canary.
+        told += await _behind(session, instance)
     return tuple(
         replace(fact, broadcast_table=broadcast, foreign_devices=foreign)
         if isinstance(fact, BacnetAccess)
@@ -594,7 +600,7 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
 
 def _known_instance(known: Sequence[Fact]) -> int | None:
     for fact in known:
-        if isinstance(fact, BacnetAccess) and fact.instance is not None:
+        if isinstance(fact, BacnetAccess) and fact.instance not in (None, ANY_DEVICE):
             return fact.instance
     return None
 

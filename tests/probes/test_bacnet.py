@@ -238,6 +238,34 @@ async def test_the_vendor_comes_from_the_table_only_where_none_is_told(replay) -
     assert bacnet.vendor_name(65535) is None
 
 
+async def test_a_device_without_a_number_of_its_own_is_one_all_the_same(replay) -> None:
+    session = replay(bacnet.PROBE, Device(instance=bacnet.ANY_DEVICE))
+
+    access, bacnet_access = await bacnet.run(session)
+
+    assert access.answers_without_login
+    assert bacnet_access == BacnetAccess(instance=bacnet.ANY_DEVICE)
+    assert len(session.sent) == 1
+
+
+async def test_a_silent_station_behind_a_router_costs_nothing_that_the_router_told(replay) -> None:
+    told = b"\xc4" + device_id(29) + b"\x21\x03\x61\x1d"
+    device = Device(bindings=told, tables={2: b"\x81\x03\x00\x04", 6: b"\x81\x07\x00\x04"})
+
+    def answer(request: bytes | None) -> bytes:
+        assert request is not None
+        if request[5:6] == b"\x24":
+            raise Silent("nobody there")
+        return device(request)
+
+    session = replay(bacnet.READ_PROBE, answer, known=known())
+    access, bacnet_access = await bacnet.run_read(session)
+
+    assert ("description", "Attic") in access.details
+    assert (bacnet_access.broadcast_table, bacnet_access.foreign_devices) == ((), ())
+    assert session.sent[-1][5:6] == b"\x24", "after a silent station the router is asked nothing"
+
+
 def known(multiple: str = "answered") -> tuple:
     return (
         ServiceAccess(protocol="bacnet", details=(("ReadPropertyMultiple", multiple),)),

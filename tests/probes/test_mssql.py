@@ -15,6 +15,7 @@ from scanner.errors import BadReply, Closed, Refused, Reset, Silent
 from scanner.facts import ServiceAccess
 from scanner.guards import open_guard
 
+PUBLISHED = "answers laid out as MS-TDS has them (no server that may be installed here)"
 PRELOGIN = bytes.fromhex("1201001a0000000000000b00060100110001ff00000000000002")
 
 

@@ -5,7 +5,7 @@ NTP: what may never be sent, and what may. Sources: as in its grammar.
 from __future__ import annotations
 
 from tests.proof.judge.injected.form import Foreign, Requests
-from tests.proof.judge.injected.snmp import HARMLESS as SNMP
+from tests.proof.judge.injected import snmp
 
 CLIENT = b"\x23" + bytes(39) + b"12345678"
 
@@ -24,5 +24,5 @@ HARMLESS: Requests = {
 }
 
 FOREIGN: Foreign = {
-    "SNMP to NTP": ("udp", 123, SNMP["snmp get"][2][0]),
+    "SNMP to NTP": ("udp", 123, snmp.HARMLESS["snmp get"][2][0]),
 }
