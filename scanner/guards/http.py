@@ -1,8 +1,9 @@
 """
 HTTP requests as plaintext, before any TLS: a start page may be fetched, and that is nearly all.
 
-GET and HEAD of "/" and "/favicon.ico" in every sending tier. In the `login` tier also GET of
-another path that a default credential names, an Authorization header, and a POST of a small form.
+GET and HEAD of "/" and "/favicon.ico" in every sending tier. In the `login` tier also GET of the
+pages that the shipped credential sets name, an Authorization header, and a POST of their forms
+with their fields: a test compares these lists with the sets.
 A request is judged whole, in the one shape that our client writes: an allow-list of headers, one
 each, CR LF at every line's end and nowhere else, `Connection: close`, no body on GET. A path in
 which a word stands that reboots, writes or deletes on web panels is refused in every tier.
@@ -44,6 +45,14 @@ _ACTS = re.compile(
 )
 """Words that stand in the addresses of pages that act; a login never needs one."""
 
+LOGIN_PAGES = frozenset({
+    b"/secure/embedded/http_passwd_config.htm?Language=English",
+    b"/secure/system/globaldata.htm?Language=English",
+})  # fmt: skip
+"""Pages that want a login, beside the start page."""
+LOGIN_FORMS = {b"/cgi-bin/login.cgi": frozenset({b"username", b"password"})}
+"""Forms that take a login, and their fields."""
+
 
 class _Bad(Exception):
     """This request is not what the allow-list describes; the text says in what."""
@@ -82,9 +91,11 @@ def _judge_path(path: bytes, verb: bytes, tier: Tier) -> None:
         raise _Bad("the path has characters or steps that a login page does not need")
     if _ACTS.search(path):
         raise _Bad("the path names an action")
+    if path not in (LOGIN_FORMS if verb == b"POST" else LOGIN_PAGES):
+        raise _Bad("no credential set names this page")
 
 
-def _judge_form(headers: dict[bytes, bytes], body: bytes) -> None:
+def _judge_form(path: bytes, headers: dict[bytes, bytes], body: bytes) -> None:
     if headers.get(b"content-type") != FORM_TYPE:
         raise _Bad(f"a POST is {FORM_TYPE.decode()} only")
     length = headers.get(b"content-length", b"")
@@ -92,6 +103,9 @@ def _judge_form(headers: dict[bytes, bytes], body: bytes) -> None:
         raise _Bad("Content-Length does not fit the body")
     if len(body) > MAX_BODY or not _FORM.match(body):
         raise _Bad("the body is not a small form")
+    fields = {field.partition(b"=")[0] for field in body.split(b"&")}
+    if fields != LOGIN_FORMS[path] or len(fields) != body.count(b"&") + 1:
+        raise _Bad("the body is not the form that a credential set names")
 
 
 def _judge(frame: bytes, tier: Tier) -> None:
@@ -121,7 +135,7 @@ def _judge(frame: bytes, tier: Tier) -> None:
     if b"authorization" in headers and not _AUTHORIZATION.match(headers[b"authorization"]):
         raise _Bad("Authorization is not Basic")
     if verb == b"POST":
-        _judge_form(headers, body)
+        _judge_form(path, headers, body)
     elif body:
         raise _Bad(f"a body on {verb.decode()}")
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from credentials import sets
 from probes import http
 from scanner.errors import GuardRefused
-from scanner.guards.http import GUARD, MAX_BODY, MAX_HEAD
+from scanner.guards.http import GUARD, LOGIN_FORMS, LOGIN_PAGES, MAX_BODY, MAX_HEAD, START_PATHS
 from scanner.model import Tier
 
 SENDING = (Tier.IDENTIFY, Tier.READ, Tier.LOGIN)
@@ -30,7 +31,10 @@ def request(
     return head.encode("latin-1") + b"\r\n\r\n" + body
 
 
-def form(path: str = "/login", body: bytes = b"user=admin&password=x", *extra: str) -> bytes:
+FORM_PATH, LOGIN_BODY = "/cgi-bin/login.cgi", b"username=admin&password=x"
+
+
+def form(path: str = FORM_PATH, body: bytes = LOGIN_BODY, *extra: str) -> bytes:
     return request(
         "POST",
         path,
@@ -76,7 +80,11 @@ def test_every_planned_question_passes_in_its_tier() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/home", "/cgi-bin/login.cgi", "/secure/system/globaldata.htm?Language=English"]
+    "path",
+    [
+        "/secure/embedded/http_passwd_config.htm?Language=English",
+        "/secure/system/globaldata.htm?Language=English",
+    ],
 )
 def test_another_page_and_a_login_belong_to_the_login_tier(path: str) -> None:
     basic = "Authorization: Basic YWRtaW46YWRtaW4="
@@ -95,6 +103,37 @@ def test_a_form_is_posted_in_the_login_tier_only() -> None:
     assert judge(form(), Tier.LOGIN) is None
     for tier in (Tier.PASSIVE, Tier.IDENTIFY, Tier.READ):
         assert judge(form(), tier) is not None
+
+
+def test_pages_and_forms_are_those_of_the_shipped_credential_sets() -> None:
+    pages, forms = set(), {}
+    for entry in sets.load():
+        if entry.protocol == "http":
+            pages.add(entry.options["path"].encode())
+            if path := entry.options.get("form_path"):
+                fields = [entry.options[name] for name in ("user_field", "password_field")]
+                forms[path.encode()] = {field.encode() for field in fields if field}
+
+    assert pages - START_PATHS == LOGIN_PAGES
+    assert forms == LOGIN_FORMS
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        request(path="/stop"),
+        request(path="/plc/start?confirm=1"),
+        request(path="/relay?state=0&port=3"),
+        request(path="/home"),
+        form("/", b"action=reboot&confirm=true"),
+        form("/goform/formset", b"ipaddr=10.0.0.1&mask=255.0.0.0"),
+        form(body=b"username=admin&password=x&action=reboot"),
+        form(body=b"username=admin&username=b&password=x"),
+        form(body=b"action=reboot"),
+    ],
+)
+def test_what_no_credential_set_names_is_refused_in_every_tier(frame: bytes) -> None:
+    assert all(judge(frame, tier) is not None for tier in Tier)
 
 
 # --- what may not --------------------------------------------------------------------------------
@@ -180,12 +219,12 @@ def test_a_form_must_be_small_plain_and_as_long_as_it_says() -> None:
     assert judge(form(body=b"a" * (MAX_BODY + 1)), Tier.LOGIN) is not None
     assert judge(form(body=b"a=\x00"), Tier.LOGIN) is not None
     assert judge(form(body=b'{"a": 1}'), Tier.LOGIN) is not None
-    assert judge(form("/login", b"a=b", "Content-Length: 3"), Tier.LOGIN) is not None
-    assert judge(form("/login", b"a=b", "Authorization: Digest x"), Tier.LOGIN) is not None
+    assert judge(form(FORM_PATH, LOGIN_BODY, "Content-Length: 25"), Tier.LOGIN) is not None
+    assert judge(form(FORM_PATH, LOGIN_BODY, "Authorization: Digest x"), Tier.LOGIN) is not None
     multipart = form().replace(b"application/x-www-form-urlencoded", b"multipart/form-data")
     assert judge(multipart, Tier.LOGIN) is not None
-    assert judge(form().replace(b"Content-Length: 21", b"Content-Length: 2"), Tier.LOGIN)
-    assert judge(form().replace(b"Content-Length: 21", b"Content-Length: -1"), Tier.LOGIN)
+    assert judge(form().replace(b"Content-Length: 25", b"Content-Length: 2"), Tier.LOGIN)
+    assert judge(form().replace(b"Content-Length: 25", b"Content-Length: -1"), Tier.LOGIN)
 
 
 def test_a_request_is_held_back_until_it_is_whole() -> None:
@@ -218,7 +257,7 @@ def test_any_bytes_are_judged_without_an_exception(data: bytes, tier: Tier) -> N
         (
             request(
                 "POST",
-                "/login",
+                FORM_PATH,
                 headers=("Host: 127.0.0.1", "Connection: close", "Content-Length: 0"),
             ),
             "x-www-form-urlencoded only",
@@ -236,7 +275,7 @@ def test_each_deviation_is_refused_for_what_it_is(frame: bytes, reason: str) -> 
 
 
 def test_a_form_whose_announced_length_is_another_is_refused() -> None:
-    frame = form().replace(b"Content-Length: 21", b"Content-Length: 20")
+    frame = form().replace(b"Content-Length: 25", b"Content-Length: 20")
     assert frame != form()
 
     assert "does not fit the body" in (GUARD.open().judge(frame, Tier.LOGIN) or "passed")

@@ -326,8 +326,8 @@ def test_a_version_that_our_openssl_lacks_leaves_the_answer_open(
 
 BASIC: Mapping[str, str] = {"scheme": "basic", "path": "/"}
 FORM: Mapping[str, str] = {
-    "scheme": "form", "path": "/", "form_path": "/cgi-bin/login.cgi", "user_field": "u",
-    "password_field": "p", "success": "/home",
+    "scheme": "form", "path": "/", "form_path": "/cgi-bin/login.cgi",
+    "user_field": "username", "password_field": "password", "success": "/home",
 }  # fmt: skip
 
 
@@ -356,7 +356,7 @@ def panel(
         if request.startswith(b"GET "):
             return reply(html(LOGIN_FORM))
         fields = parse_qs(request.partition(b"\r\n\r\n")[2].decode())
-        return tried(fields["u"][0], fields["p"][0])
+        return tried(fields["username"][0], fields["password"][0])
 
     def tried(user: str, secret: str, *headers: str) -> bytes:
         if drops:
@@ -508,7 +508,7 @@ def test_the_secret_is_masked_and_in_no_fact(replay: Any) -> None:
         fact, session, _ = log_in(replay, panel(users={"admin": "tide&1"}, form=form), options)
         assert "tide" not in repr(fact)
         spelled = [session.sent[1][start:end] for start, end in session.secrets[1]]
-        assert b"p=tide%261" in spelled or base64.b64encode(b"admin:tide&1") in spelled
+        assert b"password=tide%261" in spelled or base64.b64encode(b"admin:tide&1") in spelled
 
 
 def test_https_attempts_have_a_handshake_each(replay: Any) -> None:

@@ -4,8 +4,8 @@ NTP: what may never be sent, and what may. Sources: as in its grammar.
 
 from __future__ import annotations
 
-from tests.proof.judge.injected.form import Foreign, Requests
 from tests.proof.judge.injected import snmp
+from tests.proof.judge.injected.form import Foreign, Requests
 
 CLIENT = b"\x23" + bytes(39) + b"12345678"
 
