@@ -37,12 +37,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from lab import frames
 from lab.errors import LabError
 from lab.faults import FAULTS, given
 from lab.faults.base import Behaviour
 from lab.frames import PROTOCOLS
 from lab.ledger import write_json
-from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS, is_opt_in
+from lab.plant import PLANTS, STANDARD_PORTS, TRANSPORTS
 
 BASE = "10.77"
 NETWORK = f"{BASE}.0.0/16"
@@ -158,9 +159,8 @@ def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None)
     The kinds whose faults are on `service`, by its protocol's name in a plant file.
 
     Where none is written in KINDS, one is made of the first shipped device that speaks it, on its
-    standard port and not frail if there is such a one (frailty does not come along), asked by
-    every probe; one that is asked only where it is named, by that alone. Raises LabError where no
-    shipped device does: then the lab lacks an emulator.
+    standard port and not frail if there is such a one (frailty does not come along), asked by its
+    own probe alone. Raises LabError where no shipped device does: then the lab lacks an emulator.
     """
     written = [kind for kind in KINDS.values() if kind.target == service]
     if written:
@@ -174,11 +174,12 @@ def kinds_for(service: str, shipped: Mapping[str, dict[str, Any]] | None = None)
     ]
     if speaking:
         name = min(speaking, key=lambda each: each[:2])[2]
+        known = frames.protocol(service)
         declared = devices[name].get("declared") or {}
         return [
             Kind(
                 name=service, shipped=name, target=service, services=(service,),
-                probes=(service,) if is_opt_in(service) else (),
+                probes=((known.probe if known else "") or service,),
                 tier="login" if declared.get("tier") == "login" else "read",
             )
         ]  # fmt: skip

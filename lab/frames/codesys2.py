@@ -43,6 +43,7 @@ def _classify(frame: bytes) -> Seen:
 PROTOCOL = Protocol(
     name="codesys2",
     port=1200,
+    probe="codesys",
     length=_length,
     classify=_classify,
     header=2,

@@ -58,6 +58,8 @@ class Protocol:
     port: int
     """The standard port, before the offset of a lab that may not bind low ports."""
     transports: tuple[Literal["tcp", "udp"], ...] = ("tcp",)
+    probe: str = ""
+    """What asks it, as `probes` of a site file calls it; "": by its own name."""
     opt_in: bool = False
     """Its port is some other station's place: a site file names it only for devices that are meant
     (`ports` in what the plant file declares of a device, or `probes` of a zone)."""

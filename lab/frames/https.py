@@ -8,6 +8,7 @@ from lab.frames.http import lure_of_a_page
 PROTOCOL = Protocol(
     name="https",
     port=443,
+    probe="http",
     begins=lambda data: data[:1] == b"\x16",
     header=5,  # TLS record
     length_at=(3, 2, "big"),  # that of the record

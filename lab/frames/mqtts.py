@@ -7,6 +7,7 @@ from lab.frames.form import Protocol
 PROTOCOL = Protocol(
     name="mqtts",
     port=8883,
+    probe="mqtt",
     begins=lambda data: data[:1] == b"\x16",
     header=5,  # TLS record
     length_at=(3, 2, "big"),  # that of the record
