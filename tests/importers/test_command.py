@@ -82,7 +82,12 @@ def test_ctrl_c_leaves_nothing_half_done(folder: Path) -> None:
     (folder / "conn.log").write_text(head + row * 2_000_000)
     words = (WALKDOWN, "import", "conn.log", "--site", "site.yaml", "--out", "run")
     with subprocess.Popen(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal
     ) as process:
         assert process.stderr is not None
         assert "reading conn.log" in process.stderr.readline()

@@ -223,6 +223,8 @@ class Seen:
 
 RELAYS = ip_network("127.64.0.0/10")
 """Where the scanner's own relays listen: packets from the scanner to itself, none to a device."""
+PROBES = ("modbus", "s7", "enip", "snmp", "http", "ssh", "telnet")
+"""What the plant speaks; every other protocol would cost each address a second or more."""
 OCTET = 30
 """The namespace is empty: no other plant can be in the way."""
 
@@ -240,6 +242,7 @@ def zones(octet: int) -> list[dict[str, Any]]:
             ],
             "exclude": [net + "0.17"],
             "sl_t": 1,
+            "probes": [*PROBES],
             "assets": [
                 {"name": "PLC-11", "address": net + "0.11", "tier": "read"},
                 {"name": "PLC-12", "address": net + "0.12", "tier": "read"},
@@ -257,6 +260,7 @@ def zones(octet: int) -> list[dict[str, Any]]:
             "id": "supervision",
             "networks": [net + "1.10/32", net + "1.2/32"],
             "sl_t": 1,
+            "probes": [*PROBES],
             "tier": "read",
         },
         {"id": "safety", "networks": [net + "2.11/32"], "sl_t": 1, "probes": ["http"]},

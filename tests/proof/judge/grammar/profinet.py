@@ -69,6 +69,5 @@ GRAMMAR: Final = Grammar(
     ports=(("udp", 34964),),
     ics=True,
     client_speaks_first=True,
-    questions=1,
     asks=asks,
 )
