@@ -30,7 +30,7 @@ class Watch:
     def __init__(self) -> None:
         self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
         self.asking = False
-        """Before the first question and after the last nobody is kept waiting."""
+        """Before the first device is visited and after the last nobody is kept waiting."""
         self.since = (0.0, 0.0)
         self.callbacks = 0
         self.most_held_s = 0.0
@@ -52,17 +52,22 @@ class Watch:
 
         asyncio.events.Handle._run = _run  # type: ignore[attr-defined]
 
-        run = Engine.run
+        run, device = Engine.run, Engine._device
 
-        async def asking(engine: Engine) -> None:
-            watch.asking = True
-            watch.since = watch.now()
+        async def running(engine: Engine) -> None:
             try:
                 await run(engine)
             finally:
                 watch.asking = False
 
-        Engine.run = asking  # type: ignore[method-assign]
+        async def visited(engine: Engine, plan: Any) -> None:
+            if not watch.asking:
+                watch.asking = True
+                watch.since = watch.now()
+            await device(engine, plan)
+
+        Engine.run = running  # type: ignore[method-assign]
+        Engine._device = visited  # type: ignore[method-assign]
 
     def now(self) -> tuple[float, float]:
         """(time, how long this thread was kept from a processor so far), in s."""
