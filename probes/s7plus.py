@@ -272,10 +272,12 @@ def _value(cursor: _Cursor, number: int, depth: int) -> Iterator[tuple[int, str]
             cursor.count()
             yield from _value(cursor, element, depth + 1)
         return
-    for _ in range(cursor.vlq() if flags & ARRAY else 1):
-        if kind in FIXED:
-            cursor.take(FIXED[kind])
-        elif kind in VLQ:
+    many = cursor.vlq() if flags & ARRAY else 1
+    if kind in FIXED:
+        cursor.take(FIXED[kind] * many)  # at once: some kinds have no bytes, however many they are
+        return
+    for _ in range(many):
+        if kind in VLQ:
             cursor.vlq()
         elif kind in SIZED:
             raw = cursor.take(cursor.vlq())

@@ -250,6 +250,16 @@ def test_an_object_without_end_is_left() -> None:
     assert s7plus.decode_create_object(made(nested), sequence=1).texts == {}
 
 
+@pytest.mark.timeout(5)
+def test_an_array_of_nothing_however_long_costs_no_time() -> None:
+    """Values of the null type have no bytes: a count of four milliards was gone through."""
+    for kind in ("00", "04", "14"):
+        endless = bytes.fromhex("a1 00000001 00 0000 a3 8169 10") + bytes.fromhex(kind)
+        reply = made(endless + s7plus.encode_vlq(2**32 - 1))
+
+        assert s7plus.decode_create_object(reply, sequence=1).texts == {}
+
+
 @given(st.integers(0, 2**32))
 def test_numbers_in_vlq_are_read_as_written(number: int) -> None:
     assert s7plus._Cursor(s7plus.encode_vlq(number)).vlq() == number

@@ -13,6 +13,7 @@ forgotten.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -428,6 +429,11 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
     content["zones"][0]["assets"] = [{"name": name, name: name} for name in clean[:60]]
     broken.write_text(json.dumps(content), encoding="ascii")
     book = folder / "inventory.xlsx"
+    register, exported = folder / "register.csv", folder / "exported.csv"
+    with register.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("address", "vendor", "model", "name", "comment"))
+        rows.writerows((f"127.46.200.{n % 14 + 1}", t, t, t, t) for n, t in enumerate(clean))
     mine = str(names)
     lines: list[list[str]] = [
         ["init", "--cidr", "10.0.0.0/24", "--zone", "z", "--site", "x<b>", "--out", "-"],
@@ -445,6 +451,15 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["inventory", str(hostile), "--xlsx", str(book)], ["inventory", str(run), "--zone", bad],
         ["topology", str(run)], ["topology", str(hostile)], ["topology", str(hostile), "--json"],
         ["topology", str(hostile), "--dot"], ["init", "--from", str(hostile), "--out", "-"],
+        ["import", str(register), "--site", mine, "--out", str(folder / "imported")],
+        ["import", str(register), "--site", mine, "--out", str(folder / "imported2"), "--json"],
+        ["import", bad, "--site", bad, "--out", bad, "--format", bad],
+        ["export", str(hostile), "--to", "csv", "--out", "-"],
+        ["export", str(hostile), "--to", "csv", "--out", str(exported), "--json"],
+        ["export", str(hostile), "--to", "netbox", "--out", str(folder / "devices.json")],
+        ["export", str(hostile), "--to", "cyclonedx", "--out", "-"],
+        ["export", str(run), "--to", "pcapng", "--out", str(folder / "run.pcapng")],
+        ["export", bad, "--to", bad, "--out", bad],
         ["schema"],
         ["evidence", "show", str(run)], ["evidence", "show", str(run), "--json"],
         ["evidence", "show", str(run), "--asset", bad],
@@ -466,7 +481,7 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
     for line in lines:
         seen, code = consumers.on_a_terminal(command_of(work, line), folder=folder)
         shown = " ".join(ascii(part)[:40] for part in line[:3])
-        if "--csv" in line:
+        if "--csv" in line or "csv" in line:
             seen = seen.replace(b"\r\n", b"\n")  # the line ends of the format
         count.look(f"walkdown {shown}", consumers.active_on_a_terminal(seen))
         if code in (4, 70) or code < 0 or (code and not seen):
@@ -486,7 +501,7 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         capture_output=True, cwd=folder, check=False,
     )  # fmt: skip
     piped.write_bytes(done.stdout)
-    return [*sheets, piped]
+    return [*sheets, piped, exported]
 
 
 def site_files(count: Count) -> None:

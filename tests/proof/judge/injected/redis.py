@@ -20,7 +20,7 @@ PING: Final = _command(b"PING")
 WRITES: Requests = {
     "redis set": ("tcp", 6379, (_command(b"SET", b"pump", b"1"),)),
     "redis flush": ("tcp", 6379, (PING, _command(b"FLUSHALL"))),
-    "redis config": ("tcp", 6379, (_command(b"CONFIG", b"SET", b"dir", b"/root/.ssh"),)),
+    "redis config": ("tcp", 6379, (_command(b"CONFIG", b"SET", b"dir", b"/etc/cron.d"),)),
     "redis script": ("tcp", 6379, (_command(b"EVAL", b"return 1", b"0"),)),
     "redis login": ("tcp", 6379, (_command(b"AUTH", b"x"),)),
     "redis shutdown": ("tcp", 6379, (_command(b"shutdown", b"nosave"),)),
