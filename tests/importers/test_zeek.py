@@ -254,13 +254,13 @@ def test_other_logs_give_the_conversation_and_lines_that_do_not_fit_are_told(
     )
 
 
-def test_a_log_of_200_000_lines_is_streamed(tmp_path: Path) -> None:
-    """64 devices, 200,000 connections: memory grows with the devices."""
+def test_a_log_of_40_000_lines_is_streamed(tmp_path: Path) -> None:
+    """64 devices, 40,000 connections: memory grows with the devices."""
     path = tmp_path / "conn.log"
     with path.open("w") as file:
         file.write("#separator \\x09\n#unset_field\t-\n#path\tconn\n#fields\t" + "\t".join(CONN))
         file.write("\n")
-        for number in range(200_000):
+        for number in range(40_000):
             client, server = f"10.2.0.{number % 8 + 1}", f"10.1.0.{number % 64 + 1}"
             file.write(
                 f"{1_700_000_000 + number}.0\tC{number}\t{client}\t{40_000 + number % 20_000}\t"
@@ -276,9 +276,9 @@ def test_a_log_of_200_000_lines_is_streamed(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert count == 200_000
+    assert count == 40_000
     assert gathering.subjects == 64
-    assert peak < 4 * 1024 * 1024
+    assert peak < 2 * 1024 * 1024
 
 
 def test_a_line_without_end_is_skipped_and_the_next_is_read(tmp_path: Path) -> None:
