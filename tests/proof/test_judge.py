@@ -507,6 +507,22 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
     assert told == [1, 2, 3, 6]
 
 
+def test_a_datagram_that_is_sent_again_is_no_other_question(tmp_path: Path) -> None:
+    first, second = (b"\x63" + bytes(11) + bytes([n]) + bytes(11) for n in (1, 2))
+    wire = Wire()
+    for _ in range(2):
+        wire.datagram("10.77.1.1", 44818, first)
+    for data in (first, second, b"\x63" + bytes(23)):
+        wire.datagram("10.77.1.2", 44818, data)
+
+    found = judge(
+        [wire.write(tmp_path / "again.pcap")], allowed("10.77.1.1", "10.77.1.2", measured=True)
+    ).findings[13]
+
+    assert found.most["enip questions"] == 3
+    assert found.faults == ["10.77.1.2 enip: 3 questions, 2 granted"]
+
+
 def tls_1_3(folder: Path) -> tuple[list[bytes], list[bytes], Path]:
     """What a client and a server say to each other in TLS 1.3, one GET inside, and the key log."""
     key = ec.generate_private_key(ec.SECP256R1())

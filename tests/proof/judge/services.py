@@ -27,7 +27,10 @@ _INSIDE_TLS = frozenset({"tls 11", "tls 15", "tls 20"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One PDU to a device. `connection` None: a datagram."""
+    """
+    One PDU to a device. `connection` None: a datagram; `again` when the same one, from the same
+    port of ours, was sent before: what a lost datagram is, and a kernel does for TCP by itself.
+    """
 
     at: float
     device: str
@@ -36,6 +39,7 @@ class Asked:
     protocol: str
     pdu: Pdu
     connection: Connection | None
+    again: bool = False
 
     @property
     def place(self) -> str:
@@ -136,15 +140,21 @@ def _in_datagrams(
 ) -> list[Asked]:
     told = {frame.number: frame for frame in frames if frame.stream is None}
     found = []
+    sent_before: set[tuple[str, int, int, bytes]] = set()
     for packet in packets:
         if packet.protocol != "udp" or packet.source not in scanner:
             continue
         protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
+        one = (packet.target, packet.target_port, packet.source_port, packet.payload)
+        again = one in sent_before
+        sent_before.add(one)
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):
             found.append(
-                Asked(packet.at, packet.target, packet.target_port, "udp", protocol, pdu, None)
+                Asked(
+                    packet.at, packet.target, packet.target_port, "udp", protocol, pdu, None, again
+                )
             )
     return found
 

@@ -514,7 +514,7 @@ class _Case:
             device = self.device(one.device)
             if device is None or not device.measured or one.protocol not in QUESTIONS:
                 continue
-            if one.pdu.asks:
+            if one.pdu.asks and not one.again:
                 asked[one.device, one.protocol, one.pdu.unit] += 1
             # A request for a connection that was refused in words may be made once more.
             mine = self.asked_on.get(id(one.connection), [])
