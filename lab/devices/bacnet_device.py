@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 # bacpypes3 ships no type hints that a checker may use
+# bacpypes3 ships no types.
 from bacpypes3.app import Application  # type: ignore[import-untyped]
 from bacpypes3.appservice import ApplicationServiceAccessPoint  # type: ignore[import-untyped]
 from bacpypes3.basetypes import (  # type: ignore[import-untyped]
