@@ -383,6 +383,9 @@ def test_a_killed_scan_that_goes_on_has_one_capture_with_each_packet_once(
             while not mute.taken:
                 assert time.monotonic() < deadline, "the scan never connected"
                 time.sleep(0.01)
+            # Killed before its question, a connection is one without a request: promise 8 says so.
+            mute.taken[0].settimeout(20)
+            assert mute.taken[0].recv(1, socket.MSG_PEEK), "the scan never asked"
             scan.kill()
         again = walkdown(
             "scan", site, "--out", tmp_path / "run", "--resume", "--repeat-interrupted"
