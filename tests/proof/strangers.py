@@ -3,8 +3,10 @@ Strangers that would like a secret: `python -m tests.proof.strangers SPEC LOG`.
 
 SPEC is a JSON file: {"devices": [{"address", "vendor", "model", "ssh", "http"}, …], "host_key",
 "pinned", "pinned_private"}. Every device tells its names by Modbus function 43, asks for a login
-over Telnet, HTTP, HTTPS and SSH and lets everybody in, answers every SNMP community, and listens
-where nothing of the product has any business (FTP, SMTP, NetBIOS, LDAP, SMB, RDP, WinRM, a proxy).
+over Telnet, HTTP, HTTPS and SSH and lets everybody in, answers every SNMP community, takes every
+FTP and MQTT client, answers an SMB client up to NTLM's challenge, an RDP client with NLA and an
+LDAP client with an empty entry, and listens where nothing of the product has any business (SMTP,
+NetBIOS, LDAP in TLS, WinRM, a proxy).
 
 `ssh` is how it plays its part: "other" (a key of its own), "forged" (the pinned public key with a
 signature of its own), "interactive" (asks by keyboard-interactive only), "old" (SSH 1.5), "right"
@@ -12,8 +14,10 @@ signature of its own), "interactive" (asks by keyboard-interactive only), "old" 
 is how a page asks: "basic", "digest", "ntlm", "redirect" (to the proxy port), "form".
 
 LOG gets one JSON line for whatever came in: {"address", "service", "got"}, `got` in hex; for what
-is encrypted on the wire, as it was decrypted here. RFC 9112, RFC 854, RFC 1157 and the Modbus
-Application Protocol V1.1b3; SSH is asyncssh's. Nothing here is the scanner's or the lab's.
+is encrypted on the wire, as it was decrypted here. RFC 9112, RFC 854, RFC 1157, RFC 959, RFC 4511,
+[MS-SMB2] sections 2.2.4 and 2.2.6, [MS-NLMP] section 2.2.1.2, [MS-RDPBCGR] section 2.2.1.2, MQTT
+3.1.1 section 3.2 and the Modbus Application Protocol V1.1b3; SSH is asyncssh's. Nothing here is the
+scanner's or the lab's.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import asyncio
 import json
 import logging
 import ssl
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,7 +40,7 @@ from tests.proof.lockers import Site
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 Heard = Callable[[str, bytes], None]
 
-ELSEWHERE = (21, 25, 139, 389, 445, 636, 3128, 3389, 5985)
+ELSEWHERE = (25, 139, 636, 3128, 5985)
 CHALLENGES = {
     "basic": 'Basic realm="panel"',
     "digest": 'Digest realm="panel", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c0", qop="auth"',
@@ -107,13 +112,17 @@ class Stranger:
             pass
         writer.close()
 
-    def listen(self, port: int) -> Callable[[Reader, Writer], Any]:
+    def listen(
+        self, port: int, greeting: bytes = b"", answer: Callable[[bytes], bytes] = lambda _: b""
+    ) -> Callable[[Reader, Writer], Any]:
         async def serve(reader: Reader, writer: Writer) -> None:
             self.heard(f"port {port}", b"connected")
+            writer.write(greeting)
             try:
                 while data := await asyncio.wait_for(reader.read(4096), 5):
                     self.heard(f"port {port}", data)
-            except (OSError, TimeoutError):
+                    writer.write(answer(data))
+            except (OSError, TimeoutError, IndexError, struct.error):
                 pass
             writer.close()
 
@@ -157,6 +166,72 @@ class Host(asyncssh.SSHServer):
 
     def validate_kbdint_response(self, username: str, responses: Any) -> bool:
         return self._take("answer", "\n".join(responses))
+
+
+# --- what is asked, and could be lured ---------------------------------------------------------
+
+
+def ftp(data: bytes) -> bytes:
+    """Every name and every password is right."""
+    said = {b"USER": b"331 Password required.\r\n", b"PASS": b"230 You are in.\r\n"}
+    return said.get(data[:4].upper(), b"502 Not implemented.\r\n")
+
+
+def ldap(data: bytes) -> bytes:
+    """An entry without a name and without attributes, and success; to anything."""
+    number = data[2 : 4 + data[3]]
+    entry, done = b"\x64\x04\x04\x00\x30\x00", b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00"
+    return b"".join(b"\x30" + bytes([len(number + one)]) + number + one for one in (entry, done))
+
+
+def rdp(data: bytes) -> bytes:
+    """CredSSP is what it wants."""
+    return bytes.fromhex("030000130ed000001234000200080002000000")
+
+
+def mqtt(data: bytes) -> bytes:
+    return b"\x20\x02\x00\x00" if data[:1] == b"\x10" else b""
+
+
+MORE_IS_NEEDED = 0xC0000016
+
+
+def smb(data: bytes) -> bytes:
+    """The newest dialect that was offered below 3.1.1, then NTLM's challenge."""
+    message = data[4:]
+    if message[:4] != b"\xfeSMB":
+        return b""
+    command, number = struct.unpack_from("<H10xQ", message, 12)
+    status, content = 0, b""
+    if command == 0:
+        count = struct.unpack_from("<H", message, 66)[0]
+        offered = struct.unpack_from(f"<{count}H", message, 100)
+        dialect = max((one for one in offered if one < 0x311), default=0x210)
+        content = struct.pack(
+            "<HHHH16sIIIIQQHHI", 65, 1, dialect, 0, bytes(range(16)), 0, 65536, 65536, 65536,
+            0x01DA00000000_0000, 0, 128, 0, 0,
+        ) + b"\0"  # fmt: skip
+    elif command == 1:
+        status = MORE_IS_NEEDED
+        challenge = struct.pack("<8sIHHI", b"NTLMSSP\0", 2, 0, 0, 56)
+        challenge += struct.pack(
+            "<I8s8xHHI8s", 0xA2898215, b"lure-you", 0, 0, 56, b"\x0a" + bytes(7)
+        )
+        content = struct.pack("<HHHH", 9, 0, 72, len(challenge)) + challenge
+    head = struct.pack(
+        "<4sHHIHHIIQIIQ16s", b"\xfeSMB", 64, 0, status, command, 1, 1, 0, number, 0, 0, 7, bytes(16)
+    )
+    return struct.pack(">I", len(head + content)) + head + content
+
+
+ASKED: Mapping[int, tuple[bytes, Callable[[bytes], bytes]]] = {
+    21: (b"220 Welcome.\r\n", ftp),
+    389: (b"", ldap),
+    445: (b"", smb),
+    1883: (b"", mqtt),
+    3389: (b"", rdp),
+}
+"""Ports at which a stranger answers: its greeting, and what it says to whatever comes."""
 
 
 class Agent(asyncio.DatagramProtocol):
@@ -221,6 +296,8 @@ async def serve(
             )  # fmt: skip
         for port in ELSEWHERE:
             await asyncio.start_server(stranger.listen(port), address, port)
+        for port, (greeting, answer) in ASKED.items():
+            await asyncio.start_server(stranger.listen(port, greeting, answer), address, port)
         await loop.create_datagram_endpoint(
             lambda stranger=stranger: Agent(stranger), local_addr=(address, 161)
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import ssl
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -507,7 +508,14 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
     assert told == [1, 2, 3, 6]
 
 
-def test_a_datagram_that_is_sent_again_is_no_other_question(tmp_path: Path) -> None:
+def answered(wire: Wire, device: str, data: bytes) -> None:
+    """The device's datagram from port 44818, back to where `Wire.datagram` asks from."""
+    body = struct.pack("!HHHH", 44818, 40_000, 8 + len(data), 0) + data
+    wire.frames.append((wire.at, frame(device, SCANNER, 17, body)))
+    wire.at += 0.1
+
+
+def test_a_datagram_that_is_sent_once_more_is_no_other_question(tmp_path: Path) -> None:
     first, second = (b"\x63" + bytes(11) + bytes([n]) + bytes(11) for n in (1, 2))
     wire = Wire()
     for _ in range(2):
@@ -520,7 +528,29 @@ def test_a_datagram_that_is_sent_again_is_no_other_question(tmp_path: Path) -> N
     ).findings[13]
 
     assert found.most["enip questions"] == 3
+    assert found.counts["datagrams sent once more"] == 1
     assert found.faults == ["10.77.1.2 enip: 3 questions, 2 granted"]
+
+
+def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:
+    asked = b"\x63" + bytes(23)
+    wire = Wire()
+    for _ in range(3):  # each is answered, and asked all the same
+        wire.datagram("10.77.1.1", 44818, asked)
+        answered(wire, "10.77.1.1", asked)
+    for _ in range(5):  # never answered: once more is granted, and not again and again
+        wire.datagram("10.77.1.2", 44818, asked)
+    for _ in range(3):  # nobody waits so long for a lost one
+        wire.datagram("10.77.1.3", 44818, asked)
+        wire.at += 5
+
+    found = judge(
+        [wire.write(tmp_path / "again.pcap")],
+        allowed("10.77.1.1", "10.77.1.2", "10.77.1.3", measured=True),
+    ).findings[13]
+
+    assert sorted(found.faults) == [f"10.77.1.{n} enip: 3 questions, 2 granted" for n in (1, 2, 3)]
+    assert found.counts["datagrams sent once more"] == 2
 
 
 def tls_1_3(folder: Path) -> tuple[list[bytes], list[bytes], Path]:

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from tests.proof.promises.p26_no_secret_to_strangers import forms, md4
+from tests.proof.promises.p26_no_secret_to_strangers import forms, lured, md4
 from tests.proof.promises.p27_secrets import type7
 
 SECRET = "canary-0123456789abcdef"
@@ -57,3 +57,21 @@ def test_other_forms_are_found(wire: bytes) -> None:
 def test_type_7_gives_the_values_that_others_publish(clear: str, first: int, kept: str) -> None:
     """Those that the README of Cairnarvon/type7 shows."""
     assert type7(clear, first) == kept
+
+
+@pytest.mark.parametrize(
+    ("port", "said", "faults"),
+    [
+        (21, b"USER anonymous\r\nPASS walkdown@example.invalid\r\nQUIT\r\n", 0),
+        (21, b"USER admin\r\n", 2),
+        (21, b"USER anonymous\r\nPASS westermo\r\n", 1),
+        (389, bytes.fromhex("300c020101600702010304008000"), 1),  # an anonymous bind
+        (1883, bytes.fromhex("100d00044d51545404020000000177"), 0),  # nobody's name
+        (1883, bytes.fromhex("101200044d5154540482000000017700036f7072"), 1),  # a user name
+        (3389, bytes.fromhex("030000130ee000000000000100080003000000"), 0),
+        (3389, bytes.fromhex("030000130ee000000000000100080003000000") + b"\x16\x03\x01", 1),
+        (25, b"EHLO", 0),  # where nothing may be said, that is judged elsewhere
+    ],
+)
+def test_what_a_stranger_may_be_told_where_it_answers(port: int, said: bytes, faults: int) -> None:
+    assert len(lured("127.0.0.1", port, said)) == faults

@@ -3,8 +3,10 @@ The product, with an eye on its event loop: what the proof starts as `walkdown`.
 
 Each callback of the loop is timed by the wall clock, less the time in which its thread was ready to
 run and had no processor (schedstat): that tells a stall of ours, computing or waiting for a disk or
-a lock, from a busy machine. What was found is written beside the run: `--out DIR` gives
-DIR.watch.json.
+a lock, from a busy machine. Between callbacks a pulse makes the loop wait for PULSE_S at most: what
+it waits longer, another thread held it. From the visit to the first device to the end of the last
+these count; what came before, when no device was waiting, is told apart. What was found is written
+beside the run: `--out DIR` gives DIR.watch.json.
 
 Source: Linux, Documentation/scheduler/sched-stats.rst (/proc/<pid>/schedstat, second field in ns).
 """
@@ -15,7 +17,9 @@ import asyncio
 import atexit
 import json
 import os
+import selectors
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from scanner.engine import Engine
 
 KEPT = 50
 NOTED_S = 0.02
+PULSE_S = 0.02
 
 
 class Watch:
@@ -31,9 +36,14 @@ class Watch:
         self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
         self.asking = False
         """Before the first device is visited and after the last nobody is kept waiting."""
+        self.asked = False
         self.since = (0.0, 0.0)
         self.callbacks = 0
         self.most_held_s = 0.0
+        self.most_between_s = 0.0
+        """What the loop waited longer than it had asked for."""
+        self.most_before_s = 0.0
+        """The longest callback before the first device."""
         self.long: list[dict[str, Any]] = []
 
     def install(self) -> None:
@@ -52,6 +62,19 @@ class Watch:
 
         asyncio.events.Handle._run = _run  # type: ignore[attr-defined]
 
+        wait = selectors.DefaultSelector.select
+
+        def select(selector: Any, timeout: float | None = None) -> Any:
+            began = watch.now()
+            try:
+                return wait(selector, timeout)
+            finally:
+                if timeout is not None and threading.current_thread() is threading.main_thread():
+                    ended = watch.now()
+                    watch.waited(ended[0] - began[0] - max(timeout, 0), ended[1] - began[1])
+
+        selectors.DefaultSelector.select = select  # type: ignore[method-assign]
+
         run, device = Engine.run, Engine._device
 
         async def running(engine: Engine) -> None:
@@ -62,8 +85,9 @@ class Watch:
 
         async def visited(engine: Engine, plan: Any) -> None:
             if not watch.asking:
-                watch.asking = True
+                watch.asking = watch.asked = True
                 watch.since = watch.now()
+                watch.pulse()
             await device(engine, plan)
 
         Engine.run = running  # type: ignore[method-assign]
@@ -75,9 +99,11 @@ class Watch:
         return time.monotonic(), kept
 
     def note(self, handle: Any, wall_s: float, kept_s: float) -> None:
-        if not self.asking:
-            return
         held_s = wall_s - kept_s
+        if not self.asking:
+            if not self.asked:
+                self.most_before_s = max(self.most_before_s, held_s)
+            return
         self.callbacks += 1
         self.most_held_s = max(self.most_held_s, held_s)
         if held_s >= NOTED_S:
@@ -85,9 +111,18 @@ class Watch:
             self.long.sort(key=lambda one: -one["held_s"])
             del self.long[KEPT:]
 
+    def pulse(self) -> None:
+        if self.asking:
+            asyncio.get_running_loop().call_later(PULSE_S, self.pulse)
+
+    def waited(self, longer_s: float, kept_s: float) -> None:
+        if self.asking:
+            self.most_between_s = max(self.most_between_s, longer_s - kept_s)
+
     def write(self, path: Path) -> None:
         content = {
             "callbacks": self.callbacks, "most_held_s": self.most_held_s, "long": self.long,
+            "most_between_s": self.most_between_s, "most_before_s": self.most_before_s,
         }  # fmt: skip
         path.write_text(json.dumps(content, indent=2), encoding="utf-8")
 

@@ -8,6 +8,7 @@ log of the proof opened every record; else it stays sealed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,12 +25,15 @@ _IN_TLS = frozenset({"https", "mqtts"})
 _INSIDE_TLS = frozenset({"tls 11", "tls 15", "tls 20"})
 """Handshake messages that pass encrypted (RFC 8446 section 4.4): seen by who has the keys."""
 
+RESEND_S = 5.0
+"""How long after a datagram the same bytes may still be a resend: the longest wait for a reply."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """
-    One PDU to a device. `connection` None: a datagram; `again` when the same one, from the same
-    port of ours, was sent before: what a lost datagram is, and a kernel does for TCP by itself.
+    One PDU to a device. `connection` None: a datagram; `again` when it is one that was lost and is
+    sent once more, as a kernel does for TCP by itself.
     """
 
     at: float
@@ -140,16 +144,17 @@ def _in_datagrams(
 ) -> list[Asked]:
     told = {frame.number: frame for frame in frames if frame.stream is None}
     found = []
-    sent_before: set[tuple[str, int, int, bytes]] = set()
+    resends = _Resends()
     for packet in packets:
-        if packet.protocol != "udp" or packet.source not in scanner:
+        if packet.protocol != "udp":
+            continue
+        if packet.source not in scanner:
+            resends.heard(packet)
             continue
         protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
-        one = (packet.target, packet.target_port, packet.source_port, packet.payload)
-        again = one in sent_before
-        sent_before.add(one)
+        again = resends.sent(packet)
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):
             found.append(
                 Asked(
@@ -157,6 +162,34 @@ def _in_datagrams(
                 )
             )
     return found
+
+
+class _Resends:
+    """
+    Which datagrams are a lost one sent once more: the same bytes from the same port within
+    RESEND_S, the first time, and nothing was heard from there in between. Any other repetition is
+    a question of its own.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[tuple[str, int, int, bytes], float] = {}
+        """Those that may be sent once more, with the moment they left."""
+        self._heard: dict[tuple[str, int, int], float] = {}
+
+    def heard(self, packet: Packet) -> None:
+        self._heard[packet.source, packet.source_port, packet.target_port] = packet.at
+
+    def sent(self, packet: Packet) -> bool:
+        place = (packet.target, packet.target_port, packet.source_port)
+        before = self._sent.pop((*place, packet.payload), None)
+        if (
+            before is not None
+            and packet.at - before <= RESEND_S
+            and self._heard.get(place, -math.inf) < before
+        ):
+            return True
+        self._sent[*place, packet.payload] = packet.at
+        return False
 
 
 def compared(pdus: list[Pdu], frames: list[Frame], protocol: str, resent: int) -> list[Pdu]:

@@ -507,14 +507,16 @@ class _Case:
     # --- 13 and 17 ------------------------------------------------------------------------------
 
     def questions(self) -> Finding:
-        found = Finding()
+        found = Finding(counts={"datagrams sent once more": 0})
         asked: Counter[tuple[str, str, int | None]] = Counter()
         refused: Counter[str] = Counter()
         for one in self.sent.asked:
             device = self.device(one.device)
             if device is None or not device.measured or one.protocol not in QUESTIONS:
                 continue
-            if one.pdu.asks and not one.again:
+            if one.again:
+                found.counts["datagrams sent once more"] += 1
+            elif one.pdu.asks:
                 asked[one.device, one.protocol, one.pdu.unit] += 1
             # A request for a connection that was refused in words may be made once more.
             mine = self.asked_on.get(id(one.connection), [])

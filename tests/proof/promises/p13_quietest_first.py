@@ -16,9 +16,11 @@ def measure(work: Work) -> Measured:
     packets = found.most.get("packets of a Modbus identification", 0)
     missing = [name for name, most in seen.items() if not most]
     told = ", ".join(f"{name} {most:.0f}" for name, most in seen.items())
+    again = found.counts.get("datagrams sent once more", 0)
     return measured(
         found,
-        f"request PDUs at most: {told}; a Modbus identification takes {packets:.0f} packets",
+        f"request PDUs at most: {told}; a Modbus identification takes {packets:.0f} packets; "
+        f"{again} unanswered datagrams were sent once more",
         passed=not missing and 0 < packets <= 6,
         note=f"not seen: {', '.join(missing)}" if missing else "",
     )

@@ -5,7 +5,9 @@ Every kind of device with every behaviour that takes time (silent, slow, in drop
 closed, hung) is scanned at once. On the capture: how long a connection was open, how long a request
 was left without an answer before we ended it (not inside SSH, where we cannot tell one from its
 answer), how long a device was kept. In the scanner: how long one callback held its event loop, by
-the processor time used, so that a busy machine does not count and a busy scanner does.
+the time in which it had a processor or waited for something of ours, so that a busy machine does
+not count and a busy scanner does; and how long another thread held it between two callbacks. This
+counts from the visit to the first device to the end of the last (see tests/proof/watched.py).
 
 The contract's section 6: a request at most 5 s, a connection at most 15 s in identify and 120 s in
 read and login sessions, a device at most 10 min (20 from read on). Waiting for our own pacing is
@@ -64,7 +66,8 @@ def measure(work: Work) -> Measured:
         value=f"request at most {f['request_s']:.1f} s, connection {f['identify_s']:.1f} s in "
         f"identify and {f.get('session_s', 0.0):.1f} s in sessions, device {f['device_s']:.0f} s; "
         f"longest hold of the event loop {f['stall_ms']:.0f} ms over "
-        f"{int(whole.sums['callbacks']):,} callbacks; {int(whole.sums['devices'])} devices, "
+        f"{int(whole.sums['callbacks']):,} callbacks, {f['between_ms']:.0f} ms between two "
+        f"({f['before_ms']:.0f} ms before the first device); {int(whole.sums['devices'])} devices, "
         f"{int(whole.sums['connections'])} connections",
         cases=whole.cases,
         bad=whole.bad,
@@ -102,14 +105,22 @@ def judged(raw: Mapping[str, Any], packets: Sequence[Packet], watch: Mapping[str
 
 
 def stalls(watch: Mapping[str, Any]) -> Tally:
-    held = float(watch["most_held_s"])
+    held, between = float(watch["most_held_s"]), float(watch["most_between_s"])
     what = watch["long"][0]["what"] if watch["long"] else ""
-    faults = (
-        (f"a callback held the loop for {held * 1000:.0f} ms: {what}",) if held > STALL_S else ()
-    )
+    faults = []
+    if held > STALL_S:
+        faults.append(f"a callback held the loop for {held * 1000:.0f} ms: {what}")
+    if between > STALL_S:
+        faults.append(f"another thread held the loop for {between * 1000:.0f} ms")
+    if not watch["callbacks"]:
+        faults.append("no callback was timed")
     return Tally(
-        cases=1, bad=len(faults), figures={"stall_ms": held * 1000},
-        sums={"callbacks": watch["callbacks"]}, faults=faults,
+        cases=1, bad=len(faults),
+        figures={
+            "stall_ms": held * 1000, "between_ms": between * 1000,
+            "before_ms": float(watch["most_before_s"]) * 1000,
+        },
+        sums={"callbacks": watch["callbacks"]}, faults=tuple(faults),
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ forgotten.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -30,13 +29,13 @@ from typer.main import get_command
 
 from reports import html, tables, workbook
 from reports.inert import visible
-from scanner import assess, initsite
-from scanner.cli import main
+from scanner import assess, discovery, initsite
+from scanner.cli import exporting, main
 from scanner.cli.app import app
 from scanner.errors import UsageError
 from scanner.site import resolve
 from scanner.yamlfile import parse
-from tests.proof import consumers, driver, forms, talkers
+from tests.proof import consumers, driver, forms, registers, talkers
 from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Work
 from tests.reports.payloads import PAYLOADS, RAW
@@ -55,7 +54,7 @@ LONGEST = 5_000
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What a file of ours may be called; none is named after what a device says."""
 
-BYTES = {".db", ".db-wal", ".db-shm", ".pcap", ".pcapng", ".key", ".pub", ".signing-key", ".lock"}
+BYTES = {".db", ".db-wal", ".db-shm", ".pcap", ".key", ".pub", ".signing-key", ".lock"}
 """Files that no consumer shows as text; what is in them is shown by the commands."""
 
 PRODUCT = frozenset({"watched.py", "from scanner.cli import main; main()"})
@@ -133,10 +132,14 @@ def keeping_apart() -> Callable[[str], str]:
     return kept
 
 
-def in_a_browser(work: Work, count: Count, run: Path, scanned: Mapping[str, bytes]) -> None:
+def in_a_browser(
+    work: Work, count: Count, runs: Sequence[Path], scanned: Mapping[str, bytes]
+) -> None:
     """Pages with hostile and with harmless text must have the same elements and attributes."""
-    assessment = assess.from_json((run / "assessment.json").read_bytes())
-    twins = {"run-report": html.render(poisoned(assessment, keeping_apart()))}
+    twins = {}
+    for run in runs:
+        assessment = assess.from_json((run / "assessment.json").read_bytes())
+        twins[f"{run.name}-report"] = html.render(poisoned(assessment, keeping_apart()))
     with consumers.listening() as listener:
         texts = [
             marked(local(text[:LONGEST], listener.port), number)
@@ -229,6 +232,18 @@ def text_file(document: bytes) -> list[str]:
     return consumers.hidden(consumers.decoded(document))
 
 
+def in_wireshark(document: bytes) -> list[str]:
+    """What a capture says beside its packets: names and comments, as tshark shows them."""
+    shown = subprocess.run(
+        ["tshark", "-r", "-", "-T", "json", "-e", "frame.comment", "-e", "frame.interface_name",
+         "-e", "frame.interface_description"],
+        input=document, capture_output=True, check=False,
+    )  # fmt: skip
+    if shown.returncode or not json.loads(shown.stdout):
+        return [f"tshark cannot read it: {shown.stderr[-200:]!r}"]
+    return consumers.active_json(shown.stdout)
+
+
 READERS: Mapping[str, Callable[[bytes], list[str]]] = {
     ".json": consumers.active_json,
     ".csv": consumers.active_csv,
@@ -236,6 +251,7 @@ READERS: Mapping[str, Callable[[bytes], list[str]]] = {
     ".html": text_file,
     ".svg": text_file,
     ".txt": text_file,
+    ".pcapng": in_wireshark,
 }
 
 
@@ -334,10 +350,10 @@ def files_of(folder: Path) -> Iterator[Path]:
     yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def look_at_files(count: Count, run: Path) -> tuple[dict[str, bytes], list[Path]]:
-    """Every file of a run, by kind. Returns pages for the browser and sheets for LibreOffice."""
+def look_at_files(count: Count, folder: Path) -> tuple[dict[str, bytes], list[Path]]:
+    """Every file of a folder, by kind. Returns pages for the browser and sheets for LibreOffice."""
     pages, sheets = {}, []
-    for path in files_of(run):
+    for path in files_of(folder):
         if not NAMES.fullmatch(path.name):
             count.faults.append(f"a file is called {path.name!r}")
         if path.suffix in (".csv", ".xlsx"):
@@ -345,7 +361,7 @@ def look_at_files(count: Count, run: Path) -> tuple[dict[str, bytes], list[Path]
         elif path.suffix in READERS:
             count.look(path.name, READERS[path.suffix](path.read_bytes()))
             if path.suffix == ".html":
-                pages[f"run-{path.stem}"] = path.read_bytes()
+                pages[f"{folder.name}-{path.stem}"] = path.read_bytes()
         elif path.suffix not in BYTES and not path.name.endswith((".db-wal", ".db-shm")):
             count.faults.append(f"{path.name}: this proof does not know who opens {path.suffix!r}")
     return pages, sheets
@@ -368,14 +384,22 @@ def commands() -> frozenset[str]:
     return frozenset(walk(get_command(app), ()))
 
 
+VALUES: Mapping[str, Callable[[], frozenset[str]]] = {
+    "export": lambda: frozenset(exporting.KINDS),
+    "import": lambda: frozenset(one.name for one in discovery.importers()),
+}
+"""Words that make a command write or read another format."""
+
+
 def options(name: str) -> frozenset[str]:
-    """The options of a command that make it speak in another form."""
+    """The options of a command that make it speak in another form, and their values."""
     command: Any = get_command(app)
     for part in name.split():
         command = command.commands[part]
     flags = {flag for one in command.params for flag in one.opts}
-    return frozenset(
-        flags & {"--json", "--csv", "--xlsx", "--full", "--html", "--markdown", "--dot"}
+    return (
+        frozenset(flags & {"--json", "--csv", "--xlsx", "--full", "--html", "--markdown", "--dot"})
+        | VALUES.get(name, frozenset)()
     )
 
 
@@ -421,20 +445,32 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
     content = json.loads(site.read_text())
     wanted = [t for t in clean if t.isprintable() and t.strip() == t and len(t) < 60]
     content["zones"] = [
-        {"id": "n", "networks": ["127.46.200.0/28"], "sl_t": 1, "profile": "default",
+        {"id": "n", "networks": [f"127.{OCTET}.200.0/25"], "sl_t": 1, "profile": "default",
          "assets": [{"name": name, "tier": "passive"} for name in wanted]}
     ]  # fmt: skip
+    content["backups"]["sources"][0]["path"] = str(site.parent / "backups")
     names.write_text(json.dumps(content), encoding="ascii")
     broken = folder / "broken.yaml"
     content["zones"][0]["assets"] = [{"name": name, name: name} for name in clean[:60]]
     broken.write_text(json.dumps(content), encoding="ascii")
     book = folder / "inventory.xlsx"
-    register, exported = folder / "register.csv", folder / "exported.csv"
-    with register.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("address", "vendor", "model", "name", "comment"))
-        rows.writerows((f"127.46.200.{n % 14 + 1}", t, t, t, t) for n, t in enumerate(clean))
+    others = folder / "others"
+    others.mkdir()
+    hosts = [f"127.{OCTET}.200.{n + 1}" for n in range(120)]
+    for called, make in registers.FILES.values():
+        make(others / called, clean, hosts)
+    exported = folder / "exported"
+    exported.mkdir()
     mine = str(names)
+    imports = [
+        ["import", str(others / called), "--site", mine, "--format", name, "--json",
+         "--out", str(folder / f"imported-{name}")]
+        for name, (called, _) in registers.FILES.items()
+    ]  # fmt: skip
+    imports.append(["import", str(run / "capture.pcap"), "--site", str(site), "--format", "pcap",
+                    "--out", str(folder / "imported-pcap")])  # fmt: skip
+    imports.append(["import", str(others / "register.csv"), str(others / "scan.xml"),
+                    "--site", mine, "--out", str(folder / "imported-both")])  # fmt: skip
     lines: list[list[str]] = [
         ["init", "--cidr", "10.0.0.0/24", "--zone", "z", "--site", "x<b>", "--out", "-"],
         ["init", "--cidr", bad, "--zone", bad, "--site", bad, "--out", "-"],
@@ -451,14 +487,15 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["inventory", str(hostile), "--xlsx", str(book)], ["inventory", str(run), "--zone", bad],
         ["topology", str(run)], ["topology", str(hostile)], ["topology", str(hostile), "--json"],
         ["topology", str(hostile), "--dot"], ["init", "--from", str(hostile), "--out", "-"],
-        ["import", str(register), "--site", mine, "--out", str(folder / "imported")],
-        ["import", str(register), "--site", mine, "--out", str(folder / "imported2"), "--json"],
+        *imports,
         ["import", bad, "--site", bad, "--out", bad, "--format", bad],
         ["export", str(hostile), "--to", "csv", "--out", "-"],
-        ["export", str(hostile), "--to", "csv", "--out", str(exported), "--json"],
-        ["export", str(hostile), "--to", "netbox", "--out", str(folder / "devices.json")],
+        ["export", str(hostile), "--to", "csv", "--out", str(exported / "exported.csv"), "--json"],
+        ["export", str(hostile), "--to", "netbox", "--out", str(exported / "devices.json")],
+        ["export", str(hostile), "--to", "netbox", "--out", str(exported / "models")],
         ["export", str(hostile), "--to", "cyclonedx", "--out", "-"],
-        ["export", str(run), "--to", "pcapng", "--out", str(folder / "run.pcapng")],
+        ["export", str(hostile), "--to", "cyclonedx", "--out", str(exported / "bom.json")],
+        ["export", str(run), "--to", "pcapng", "--out", str(exported / "run.pcapng")],
         ["export", bad, "--to", bad, "--out", bad],
         ["schema"],
         ["evidence", "show", str(run)], ["evidence", "show", str(run), "--json"],
@@ -494,14 +531,13 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
             count.faults.append(f"`walkdown {name}` is not part of this proof")
         elif forgotten := options(name) - tried[name]:
             count.faults.append(f"`walkdown {name} {' '.join(forgotten)}` is not part of it")
-    sheets = [book]
     piped = folder / "inventory.csv"
     done = subprocess.run(
         [*work.setting.walkdown, "inventory", str(hostile), "--csv"],
         capture_output=True, cwd=folder, check=False,
     )  # fmt: skip
     piped.write_bytes(done.stdout)
-    return [*sheets, piped, exported]
+    return [book, piped]
 
 
 def site_files(count: Count) -> None:
@@ -533,10 +569,15 @@ def measure(work: Work) -> Measured:
     work.say("hostile devices scanned")
     written = on_terminals(work, count, run, folder / "site.yaml")
     work.say("every command shown on a terminal")
-    pages, sheets = look_at_files(count, run)
-    in_a_browser(work, count, run, pages)
+    imported = sorted((work.folder / "commands").glob("imported-*"))
+    pages: dict[str, bytes] = {}
+    for place in (run, *imported, work.folder / "commands" / "exported"):
+        found, sheets = look_at_files(count, place)
+        pages |= found
+        written += sheets
+    in_a_browser(work, count, [run, *imported], pages)
     work.say("pages opened in a browser")
-    in_tables(work, count, [*sheets, *written])
+    in_tables(work, count, written)
     work.say("tables opened in a spreadsheet")
     texts = len(PAYLOADS) + len(RAW)
     return Measured(

@@ -3,18 +3,22 @@ No reusable secret goes to an unproven host.
 
 Devices in scope that are not who they say: SSH servers with another key, with the pinned key and a
 forged signature, with keyboard-interactive only or SSH 1; web servers that ask for Basic, Digest or
-NTLM, send a redirect or a form; Telnet and SNMP that take everything; listeners for SMB, LDAP, FTP,
-mail, RDP, WinRM and a proxy. They also claim to be products with a published default password. The
-owner's secrets are canaries, new ones in each run: the password of the login that the site file
-gives for each device (from a file and from the environment), and, beside the product, a private key
-in the home directory, an SSH agent, a .netrc and a proxy with a password in the environment.
+NTLM, send a redirect or a form; Telnet, SNMP, FTP and MQTT that take everything; SMB that has its
+NTLM challenge ready, LDAP and RDP; listeners for mail, WinRM and a proxy. They also claim to be
+products with a published default password. The owner's secrets are canaries, new ones in each run:
+the password of the login that the site file gives for each device (from a file and from the
+environment), and, beside the product, a private key in the home directory, an SSH agent, a .netrc
+and a proxy with a password in the environment.
 
-Searched are a capture of all that passed, and what the strangers received as they decrypted it,
-for each canary in clear, in hex, in UTF-16, percent-encoded, in base64 at every alignment and as
-digests (MD5, NTLM, SHA-1, SHA-256, HTTP Digest), and for NTLM and SASL material. Without consent,
-published defaults may not pass in clear text either, and no community but `public`. One device of
-each run is who it says: it has to get its secret, or nothing would be proved (one in ten may not,
-since a busy machine looks like a device in distress). One run is one scan.
+Searched are a capture of all that passed, and what the strangers received as they decrypted it, for
+each canary in clear, in hex, in UTF-16, percent-encoded, in base64 at every alignment and as
+digests (MD5, NTLM, SHA-1, SHA-256, HTTP Digest), and for NTLM and SASL material: of NTLM only the
+first leg may pass, which holds nothing, and only where a server's name is asked by SMB. Of what was
+said where such a server is asked, the judge's own grammar has to know every PDU, and none may sign
+in but FTP's `anonymous` and an MQTT client without a name. Without consent, published defaults may
+not pass in clear text either, and no community but `public`. One device of each run is who it says:
+it has to get its secret, or nothing would be proved (one in ten may not, since a busy machine looks
+like a device in distress). One run is one scan.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.proof.driver import Driver
 from tests.proof.ground import Ground, ground
-from tests.proof.judge.grammar import PORTS
+from tests.proof.judge.grammar import parse
 from tests.proof.judge.packets import read
 from tests.proof.plants import authorisation
 from tests.proof.promise import Measured, Promise, Tally, Unable, Work
@@ -57,10 +61,17 @@ OPERATOR = "walkdown"
 PRODUCTS = (("Westermo", "Lynx L110-F2G"), ("APC", "AP7900 Metered Rack PDU"), ("Moxa", "EDS-508A"))
 SSH = ("other", "forged", "interactive", "old", "right")
 HTTP = ("basic", "digest", "ntlm", "redirect", "form")
-MET_AT = (22, 80)
+ASKED = {21: "ftp", 389: "ldap", 445: "smb", 1883: "mqtt", 3389: "rdp"}
+"""TCP ports of strangers at which the product asks, and reads; the protocols are the grammar's."""
+FTP_SAYS = (b"USER anonymous", b"PASS walkdown@example.invalid", b"FEAT", b"SYST", b"QUIT")
+MET_AT = (22, 80, *ASKED)
 """TCP ports at which every stranger has to be spoken to, or nothing is known of it."""
 HANDED_OVER = ("password", "answer")
-MATERIAL = (b"NTLMSSP", b"TlRMTVNT", b"Authorization: Digest", b"Authorization: N", b"CRAM-MD5")
+MATERIAL = (
+    b"NTLMSSP", b"TlRMTVNT", b"Authorization: Digest", b"Authorization: N", b"CRAM-MD5",
+    b"DIGEST-MD5", b"SCRAM-", b"n,,n=",
+)  # fmt: skip
+FIRST_LEG = b"NTLMSSP\0\x01\0\0\0"
 PUBLIC = (b"westermo", b"apc", b"walkdown-control")
 """What a login over SSH may tell a stranger: published defaults and the control's word."""
 DEFAULTS = (b"westermo", base64.b64encode(b"admin:westermo"), base64.b64encode(b"apc:apc"))
@@ -412,19 +423,24 @@ def judged(runs: Sequence[Run], capture: Path, home: Home) -> Tally:
             if name == "clear":
                 given |= {place.split()[0] for place in found if place in entitled}
     for material in MATERIAL:
-        faults += [f"{place}: {material.decode()}" for place, data in where if material in data]
+        faults += [
+            f"{place}: {material.decode()}"
+            for place, data in where
+            if material in (data.replace(FIRST_LEG, b"") if " port 445" in place else data)
+        ]
     for (address, port, _), data in streams.items():
-        if port in (23, 80, 161) and any(default in data for default in DEFAULTS):
+        faults += lured(address, port, data)
+        if any(default in data for default in DEFAULTS):
             faults.append(f"{address} port {port}: a published default without consent")
         if port == 161 and b"\x02\x01\x03" not in data[:8] and b"\x04\x06public" not in data:
             faults.append(f"{address}: a community that is not public")
     for address, rows in heard.items():
         kinds = {service for service, _ in rows}
-        # Where a probe asks, what it said was searched above; elsewhere nothing may arrive at all.
+        # Where the product asks, what it said was judged above; elsewhere nothing may arrive.
         faults += [
             f"{address}: {kind}"
             for kind in sorted(kinds)
-            if kind.startswith("port ") and ("tcp", int(kind[5:])) not in PORTS
+            if kind.startswith("port ") and int(kind[5:]) not in ASKED
         ]
         faults += [f"{address}: a key was offered" for kind in kinds if kind == "ssh key"]
         for service, data in rows:
@@ -442,6 +458,25 @@ def judged(runs: Sequence[Run], capture: Path, home: Home) -> Tally:
         },
         faults=tuple(faults),
     )  # fmt: skip
+
+
+def lured(address: str, port: int, said: bytes) -> list[str]:
+    """What was said to a stranger, where it answers, that is more than reading."""
+    if port not in ASKED:
+        return []
+    granted = {"read", "session"} | ({"login"} if ASKED[port] in ("ftp", "mqtt") else set())
+    faults = [
+        f"{address} port {port}: {pdu.service}"
+        for pdu in parse(ASKED[port], said)
+        if pdu.verdict not in granted
+    ]
+    if port == 21:
+        faults += [
+            f"{address} port {port}: {line[:4]!r} and something else"
+            for line in said.split(b"\r\n")
+            if line and line not in FTP_SAYS
+        ]
+    return faults
 
 
 PROMISE = Promise(
