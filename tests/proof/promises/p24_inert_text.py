@@ -476,6 +476,8 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
     ]  # fmt: skip
     imports.append(["import", str(run / "capture.pcap"), "--site", str(site), "--format", "pcap",
                     "--out", str(folder / "imported-pcap")])  # fmt: skip
+    outside = folder / "imported-outside"  # of every zone, so that zones are proposed
+    imports.append(["import", str(run / "capture.pcap"), "--site", mine, "--out", str(outside)])
     imports.append(["import", str(others / "register.csv"), str(others / "scan.xml"),
                     "--site", mine, "--out", str(folder / "imported-both")])  # fmt: skip
     # A zone may not be called so; that it is called so here is what the page shows.
@@ -496,8 +498,8 @@ def on_terminals(work: Work, count: Count, run: Path, site: Path) -> list[Path]:
         ["inventory", str(hostile), "--xlsx", str(book)], ["inventory", str(run), "--zone", bad],
         ["topology", str(run)], ["topology", str(hostile)], ["topology", str(hostile), "--json"],
         ["topology", str(hostile), "--dot"],
-        ["init", "--from", str(run), "--site", "x<b>", "--out", "-"], refused,
-        *imports,
+        refused,
+        *imports, ["init", "--from", str(outside), "--site", "x<b>", "--out", "-"],
         ["import", bad, "--site", bad, "--out", bad, "--format", bad],
         ["export", str(hostile), "--to", "csv", "--out", "-"],
         ["export", str(hostile), "--to", "csv", "--out", str(exported / "exported.csv"), "--json"],
