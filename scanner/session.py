@@ -381,8 +381,9 @@ class GovernedSession:
         """
         Raises BreakerOpen where a device that is paused must not get what comes next. Between two
         connections of one question the canary is asked first, and the question goes on if it is
-        answered. A device that answered, though late, is still told that its session is over
-        (`last_word`: a frame that awaits nothing): leaving without it would cost it a seat.
+        answered. A device that answered, though late, is still told what ends its session
+        (`last_word`: a frame that awaits nothing, a goodbye or our name at an SSH server): leaving
+        without it would cost it a seat.
         """
         if self._canary:
             return

@@ -48,6 +48,7 @@ GIVEN_UP_S = 0.5
 WINDOW_CLOSES_S = 0.25
 """What is sent into a window that nobody empties has arrived by then."""
 ACKNOWLEDGED_S = 0.001
+"""How long an acknowledgement that left by itself may need to be before our FIN."""
 
 SEGMENT_PACKETS = 4
 """One segment and the retransmissions that fit into a second (at 0.2, 0.4 and 0.8 s)."""

@@ -428,7 +428,7 @@ def measure(work: Work) -> Measured:
     )
     work.reached(whole.cases)
     return Measured(
-        passed=not whole.bad,
+        passed=not whole.bad and whole.cases >= work.least,
         value=value,
         cases=whole.cases,
         bad=whole.bad,
