@@ -326,7 +326,8 @@ def cost(probe: Probe) -> tuple[int, int]:
     """(usual, worst) number of our packets for one run of a probe on one port."""
     requests = sum(q.at_most * q.packets for q in probe.questions)
     if probe.transport is Transport.UDP:
-        return requests, 2 * requests
+        # Each once more, and for each the kernel's word that an answer came too late to be heard.
+        return requests, 4 * requests
     usual = requests + 2 * probe.connections
     worst = RETRANSMITTED * requests + (SYN + RETRANSMITTED) * probe.connections
     return usual, worst

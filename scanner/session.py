@@ -341,7 +341,7 @@ class GovernedSession:
         self._no_second_knock()
         self._begun = False
         deadline_s = self._bounded(deadline_s)
-        await self._after_canary()
+        await self._after_canary(last_word=framer is None)
         self._check(self._with_connect(deadline_s))
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
@@ -377,11 +377,12 @@ class GovernedSession:
         if label not in known:
             raise Silent("it did not answer this before")
 
-    async def _after_canary(self) -> None:
+    async def _after_canary(self, *, last_word: bool = False) -> None:
         """
         Raises BreakerOpen where a device that is paused must not get what comes next. Between two
         connections of one question the canary is asked first, and the question goes on if it is
-        answered.
+        answered. A device that answered, though late, is still told that its session is over
+        (`last_word`: a frame that awaits nothing): leaving without it would cost it a seat.
         """
         if self._canary:
             return
@@ -389,6 +390,8 @@ class GovernedSession:
         if between and self._ask_canary is not None and self._device.health.needs_canary:
             self._release_slot()
             await self._ask_canary()
+        if last_word and not between and self._silence is None:
+            return
         self._governor.check_pause(self._device, connecting=between)
 
     def _no_second_knock(self) -> None:

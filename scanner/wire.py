@@ -45,6 +45,10 @@ HALTED_CONNECT_S = 0.4
 GIVEN_UP_S = 0.5
 """How long the kernel may take to give a dead peer up before we do."""
 
+WINDOW_CLOSES_S = 0.25
+"""What is sent into a window that nobody empties has arrived by then."""
+ACKNOWLEDGED_S = 0.001
+
 SEGMENT_PACKETS = 4
 """One segment and the retransmissions that fit into a second (at 0.2, 0.4 and 0.8 s)."""
 MIN_SEGMENT = 536
@@ -501,9 +505,15 @@ class Wire:
                 # closed first, it answers that one, and our kernel answers with a reset.
                 with suppress(OSError):
                     self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
+                # One that left by itself just now, on another processor, shall be there first.
+                await asyncio.sleep(ACKNOWLEDGED_S)
             self._socket.shutdown(socket.SHUT_WR)
             reservation.left(self._governor.clock.monotonic())
             still_sending = await self._drain(HALTED_DRAIN_S if over else DRAIN_S)
+            if still_sending:
+                # What is under way when we are gone is answered with a reset each: unread, it
+                # closes the window first, and one reset ends it.
+                await asyncio.sleep(WINDOW_CLOSES_S)
             if not over:
                 await self._until_acknowledged()
         except OSError:

@@ -98,7 +98,7 @@ def zeek(path: Path, texts: Sequence[str], addresses: Sequence[str]) -> None:
     snmp, cip = [], []
     for address, t in _rows(texts, addresses):
         both: dict[str, Any] = {
-            "ts": AT, "uid": "C1", "id.orig_h": "127.46.200.126", "id.orig_p": 40000,
+            "ts": AT, "uid": "C1", "id.orig_h": "127.46.201.126", "id.orig_p": 40000,
             "id.resp_h": address,
         }  # fmt: skip
         snmp.append(

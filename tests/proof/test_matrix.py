@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from lab.site_file import write_site
 from scanner import discovery
 from scanner.plan import build
 from scanner.site import load as load_site
+from scanner.yamlfile import MAX_BYTES
 from tests.proof import matrix
 from tests.proof.judge.crafted import SCANNER, Wire
 from tests.proof.promises.p17_scope import judged
@@ -45,15 +47,36 @@ def test_the_small_size_has_every_behaviour_and_every_kind_without_a_fault(seed:
 
 
 def test_the_full_size_has_every_device_and_no_address_twice() -> None:
-    raw = matrix.plant("full", 1, 1)
-    addresses = [device["address"] for device in raw["devices"]]
+    rounds = [matrix.plant("full", 1, number) for number in range(matrix.ROUNDS["full"])]
+    names = [[device["name"] for device in raw["devices"]] for raw in rounds]
 
-    assert len(addresses) == len(set(addresses)) > 1000
-    networks = [network for zone in raw["zones"] for network in zone["networks"]]
-    assert sorted(networks) == sorted(f"{a}/32" for a in addresses)
+    assert len(names[0]) > 1000
+    variants = [name for own in names[1:] for name in own]
+    assert len(variants) == len(set(variants)) > len(names[0])
+    assert set(names[0]) <= set(variants)
+    for raw in rounds:
+        addresses = [device["address"] for device in raw["devices"]]
+        assert len(addresses) == len(set(addresses))
+        networks = [network for zone in raw["zones"] for network in zone["networks"]]
+        assert sorted(networks) == sorted(f"{a}/32" for a in addresses)
 
 
-@pytest.mark.parametrize(("size", "number"), [("ci", 0), ("full", 0), ("full", 1)])
+def site_of(raw: dict[str, Any], folder: Path) -> Path:
+    lab = load_plant(str(proving.write(raw, folder / "plant.json")))
+    keys = dict.fromkeys((device.name for device in lab.devices), "SHA256:" + "A" * 43)
+    return write_site(
+        lab, folder / "lab", now=datetime.now(UTC), base_port_offset=0, host_keys=keys
+    )
+
+
+@pytest.mark.parametrize("number", range(matrix.ROUNDS["full"]))
+def test_no_round_needs_a_site_file_that_is_refused(tmp_path: Path, number: int) -> None:
+    path = site_of(matrix.plant("full", 1, number), tmp_path)
+
+    assert path.stat().st_size < MAX_BYTES
+
+
+@pytest.mark.parametrize(("size", "number"), [("ci", 0), ("full", 0)])
 def test_one_device_has_several_addresses(tmp_path: Path, size: str, number: int) -> None:
     raw = matrix.plant(size, 1, number)
     mine = [one for one in raw["devices"] if "--chassis" in one["name"]]
@@ -61,10 +84,7 @@ def test_one_device_has_several_addresses(tmp_path: Path, size: str, number: int
     kept = {one["zone"] for one in [*mine, *raw["devices"][::25]]}
     raw = {**raw, **{key: [one for one in raw[key] if one[name] in kept]
                      for key, name in (("devices", "zone"), ("zones", "id"))}}  # fmt: skip
-    now = datetime.now(UTC)
-    lab = load_plant(str(proving.write(raw, tmp_path / "plant.json")))
-    keys = dict.fromkeys((device.name for device in lab.devices), "SHA256:" + "A" * 43)
-    path = write_site(lab, tmp_path / "lab", now=now, base_port_offset=0, host_keys=keys)
+    path = site_of(raw, tmp_path)
 
     chassis = next(
         one for one in build(load_site(path), discovery.probes()).devices if len(one.addresses) > 1

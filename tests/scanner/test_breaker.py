@@ -630,6 +630,44 @@ async def test_a_paused_device_gets_no_further_request(governed) -> None:
                 await session.exchange(READ_IDENTITY, len, label="identity")
 
 
+async def test_a_paused_device_that_answered_late_is_still_told_goodbye(governed) -> None:
+    heard: list[bytes] = []
+
+    def count(connection: socket.socket) -> None:
+        while data := connection.recv(1024):
+            heard.append(data)
+            connection.sendall(data)
+
+    with peer(count) as port:
+        async with governed(probe(), port, profile=CALM) as session:
+            await session.exchange(READ_IDENTITY, len, label="identity")
+            health = session.device.health
+            health.needs_canary, health.paused = "a slow reply", True
+            with pytest.raises(BreakerOpen, match="paused"):
+                await session.exchange(READ_IDENTITY, len, label="identity")
+            await session.exchange(READ_IDENTITY, None, label="goodbye")
+            await session.close()
+            with pytest.raises(BreakerOpen, match="paused"):  # none is opened to say it
+                await session.exchange(READ_IDENTITY, None, label="goodbye")
+
+    assert b"".join(heard) == 2 * READ_IDENTITY
+
+
+async def test_a_device_that_fell_silent_is_told_no_goodbye(governed) -> None:
+    def mute(connection: socket.socket) -> None:
+        while connection.recv(1024):
+            pass
+
+    with peer(mute) as port:
+        async with governed(probe(), port, profile=CALM) as session:
+            answered(session.governor, session.device, port=port)
+            with pytest.raises(Silent):
+                await session.exchange(READ_IDENTITY, len, label="identity", deadline_s=0.3)
+            assert session.device.health.needs_canary
+            with pytest.raises(BreakerOpen):
+                await session.exchange(READ_IDENTITY, None, label="goodbye")
+
+
 async def test_between_two_connections_of_one_question_the_canary_is_asked_first(governed) -> None:
     asked: list[str] = []
     with peer(echo) as port:

@@ -127,7 +127,8 @@ def test_the_worst_case_holds_every_retransmission() -> None:
 
     # two SYNs; each of two requests and the FIN five times at most (0.2, 0.4, 0.8, 1.7 s)
     assert cost(tcp) == (4, 2 + 2 * 5 + 5)
-    assert cost(udp) == (2, 4)
+    # each datagram once more, and a port unreachable for each answer that comes too late
+    assert cost(udp) == (2, 8)
 
 
 def test_the_budget_of_a_device_covers_its_questions_and_its_canary(which) -> None:
