@@ -29,7 +29,9 @@ from tests.probes.ledger import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
-SERVERS: Mapping[str, str | tuple[str, ...]] = {"smb": "samba (Debian)"}
+SERVERS: Mapping[str, str | tuple[str, ...]] = {
+    "smb": "samba (Debian)", "tftp": "tftpd-hpa (Debian)",
+}  # fmt: skip
 
 Governed = Callable[..., Any]
 STARTS_S = 15.0
