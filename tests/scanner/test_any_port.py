@@ -40,8 +40,11 @@ class Device:
     is called for each question.
     """
 
-    def __init__(self, behave: Callable[[Device, int, tuple[str, int]], None]) -> None:
+    def __init__(
+        self, behave: Callable[[Device, int, tuple[str, int]], None], address: str = "127.0.0.1"
+    ) -> None:
         self.behave = behave
+        self.address = address
         self.asked: list[bytes] = []
         self.told_elsewhere: list[bytes] = []
         self.complaints: list[OSError] = []
@@ -49,8 +52,10 @@ class Device:
         self.main = self._open()
         self.port = int(self.main.getsockname()[1])
 
-    def _open(self, address: str = "127.0.0.1") -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def _open(self, address: str = "") -> socket.socket:
+        address = address or self.address
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setblocking(False)
         sock.bind((address, 0))
         self._sockets.append(sock)
@@ -66,11 +71,11 @@ class Device:
         self.main.sendto(data, peer)
 
     def says_elsewhere(
-        self, data: bytes, peer: tuple[str, int], *, address: str = "127.0.0.1"
+        self, data: bytes, peer: tuple[str, int], *, address: str = ""
     ) -> socket.socket:
         """From a new port, of this address or of a stranger's. Connected: it is told of ICMP."""
         sock = self._open(address)
-        with tripwire.grant(*peer):  # we are in the process that is being watched
+        with tripwire.grant(*peer[:2]):  # we are in the process that is being watched
             sock.connect(peer)
         sock.send(data)
         return sock
@@ -89,9 +94,9 @@ class Device:
 
 @asynccontextmanager
 async def standing(
-    behave: Callable[[Device, int, tuple[str, int]], None],
+    behave: Callable[[Device, int, tuple[str, int]], None], address: str = "127.0.0.1"
 ) -> AsyncIterator[Device]:
-    device = Device(behave)
+    device = Device(behave, address)
     loop = asyncio.get_running_loop()
     loop.add_reader(device.main, device.heard)
     try:
@@ -113,6 +118,16 @@ async def test_an_answer_from_a_new_port_of_the_device_is_taken(governed) -> Non
     assert session.device.figures.packets == 1
     (end,) = session.evidence_kept.ends.values()
     assert (end["outcome"], end["wire_out"], end["wire_in"]) == (Outcome.ANSWERED, len(GET), 5)
+
+
+async def test_an_answer_from_a_new_port_is_taken_over_ipv6_too(governed) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 on loopback: {error}")
+    async with standing(lambda d, n, peer: d.says_elsewhere(b"reply", peer), "::1") as device:
+        async with governed(probe(), device.port, address="::1") as session:
+            assert await session.exchange(GET, len, label="x") == b"reply"
 
 
 async def test_an_answer_from_the_port_that_was_asked_is_taken_too(governed) -> None:
