@@ -43,7 +43,8 @@ COMMENT = (
     "RECONSTRUCTED by Walkdown from the record of a scan; this is no capture. Recorded were the "
     "requests and replies of the application layer with their times. Ethernet, IP, UDP and TCP "
     "headers, ports of the scanner, handshakes and ends of connections are made anew; 192.0.2.1 "
-    "and 2001:db8::1 stand for the scanner. Masked secrets are masked. "
+    "and 2001:db8::1 stand for the scanner. A datagram of a device comes from the port that was "
+    "asked, also where its protocol answers from another one. Masked secrets are masked. "
 )
 
 
@@ -147,6 +148,10 @@ def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
         came += "; plaintext of an encrypted connection"
     wire = _Wire(exchange, connection)
     if exchange.target.transport is Transport.UDP:
+        if exchange.wire_bytes_out > len(exchange.request) > 0:
+            asked += f"; it was sent more than once, {exchange.wire_bytes_out} bytes in all"
+        if exchange.wire_bytes_in > len(exchange.reply) > 0:
+            came += f"; {exchange.wire_bytes_in} bytes came, and no more than these are kept"
         if exchange.request:
             yield wire.datagram(exchange.request, exchange.sent_at, asked, from_device=False)
         if exchange.reply:
@@ -172,8 +177,11 @@ def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
 
 
 def _is_plaintext(exchange: Exchange) -> bool:
-    """Whether the transport carried something else than what was recorded."""
-    return any(
+    """
+    Whether the transport carried something else than what was recorded. A datagram may have come
+    twice, or not be kept whole; encrypted ones there are none.
+    """
+    return exchange.target.transport is Transport.TCP and any(
         wire not in (0, len(recorded))
         for wire, recorded in (
             (exchange.wire_bytes_out, exchange.request),

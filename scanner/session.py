@@ -500,8 +500,14 @@ class GovernedSession:
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
         self._connections += 1
         self._silence, self._quiet = None, None
-        own_ports = self._probe.own_ports
-        wire = Wire(self._target, self._device, self._governor, self._may_go, own_ports)
+        wire = Wire(
+            self._target,
+            self._device,
+            self._governor,
+            self._may_go,
+            self._probe.own_ports,
+            any_port=self._probe.answers_from_any_port,
+        )
         port = self._target.port
         try:
             with ExitStack() as stack:

@@ -61,6 +61,8 @@ _TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
 _TIMESTAMP = 35 if sys.platform == "linux" and struct.calcsize("l") == 8 else None
 """SO_TIMESTAMPNS, which Python's socket module does not name."""
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_STRANGERS = 256
+"""So many datagrams that are not the device's are passed over when a wait is over."""
 
 
 def pieces(data: bytes, segment: int, cap: int | None) -> Iterator[tuple[bytes, int]]:
@@ -97,6 +99,11 @@ class Wire:
     `may_go(begun)` is asked when a packet's turn has come, immediately before it leaves: waiting
     for that turn may have taken the rest of a window. It raises what forbids the packet. `begun` is
     True for the first frame of a connection, which a halt does not keep back.
+
+    `any_port`: datagrams of the device count wherever on it they come from. They are taken by a
+    second socket on the same port of ours, which is not connected and never sends: so whatever
+    leaves goes through the connected one as ever, and an ICMP error is told by it as ever. The
+    kernel hands a datagram to the connected socket where it fits, and to the other else.
     """
 
     def __init__(
@@ -106,8 +113,11 @@ class Wire:
         governor: Governor,
         may_go: Callable[[bool], None],
         own_ports: tuple[int, ...] = (),
+        *,
+        any_port: bool = False,
     ) -> None:
         self._own_ports = own_ports
+        self._any_port = any_port
         self._target = target
         self._device = device
         self._governor = governor
@@ -118,6 +128,8 @@ class Wire:
         kind = socket.SOCK_STREAM if self._stream else socket.SOCK_DGRAM
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
+        self._beside: socket.socket | None = None
+        """Takes what the device sends from other ports; it never sends."""
         if not self._stream and _TIMESTAMP is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
         self._datagram_age_s = 0.0
@@ -199,6 +211,8 @@ class Wire:
             if self._own_ports:
                 self._bind_own()
             await self._connect(timeout_s)  # sends nothing
+            if self._any_port:
+                self._listen_beside()
         self.connected = True
 
     def _bind_own(self) -> None:
@@ -219,6 +233,23 @@ class Wire:
             return
         ports = ", ".join(map(str, self._own_ports))
         raise Withheld(f"another program on this machine has UDP ports {ports}: nothing was sent")
+
+    def _listen_beside(self) -> None:
+        """
+        A socket on the port that the connected one has, which is shared from here on only: a port
+        that the kernel gives away is nobody else's. Raises Withheld where it cannot be had.
+        """
+        beside = socket.socket(self._socket.family, socket.SOCK_DGRAM)
+        self._beside = beside
+        beside.setblocking(False)
+        if _TIMESTAMP is not None:
+            beside.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+        try:
+            for one in (self._socket, beside):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            beside.bind(self._socket.getsockname())
+        except OSError as error:
+            raise Withheld(f"no socket for answers from other ports: {error.strerror}") from error
 
     def own_end(self) -> OwnEnd:
         """Of a connected datagram socket."""
@@ -394,22 +425,42 @@ class Wire:
         return struct.unpack_from("=I", info, 52)[0] / 1000 if len(info) >= 56 else 0.0
 
     async def _read(self, size: int) -> bytes:
-        if self._stream or _TIMESTAMP is None:
+        if self._stream or (_TIMESTAMP is None and self._beside is None):
             return await self._loop.sock_recv(self._socket, size)
+        sockets = [one for one in (self._socket, self._beside) if one is not None]
         while True:
-            try:
-                data, told, _, _ = self._socket.recvmsg(size, 64)
-                break
-            except BlockingIOError:
-                pass
+            for one in sockets:
+                with suppress(BlockingIOError):
+                    if (data := self._take(one, size)) is not None:
+                        return data
+            # Also after a stranger's datagram: who never stops must not keep the loop.
             ready: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_reader(self._socket, _settle, ready)
+            for one in sockets:
+                self._loop.add_reader(one, _settle, ready)
             try:
                 await ready
             finally:
-                self._loop.remove_reader(self._socket)
+                for one in sockets:
+                    self._loop.remove_reader(one)
+
+    def _take(self, one: socket.socket, size: int) -> bytes | None:
+        """
+        The datagram that waits at one of our sockets, or None when it is not the device's. Raises
+        BlockingIOError when none waits, OSError.
+        """
+        told: list[tuple[int, int, bytes]] = []
+        if _TIMESTAMP is None:
+            data, sender = one.recvfrom(size)
+        else:
+            data, told, _, sender = one.recvmsg(size, 64)
+        if one is self._beside and not self._is_device(sender):
+            return None
         self._datagram_age_s = self._age_of(told)
         return data
+
+    def _is_device(self, sender: tuple[object, ...]) -> bool:
+        told = ip_address(str(sender[0]).partition("%")[0])
+        return told == ip_address(self._target.address.partition("%")[0])
 
     def _age_of(self, told: list[tuple[int, int, bytes]]) -> float:
         """Of a datagram by its SO_TIMESTAMPNS; a clock that was set meanwhile is not believed."""
@@ -457,7 +508,13 @@ class Wire:
         try:
             return self._socket.recv(size)
         except OSError:
-            return None
+            pass
+        if self._beside is not None:
+            with suppress(OSError):
+                for _ in range(_STRANGERS):
+                    if (data := self._take(self._beside, size)) is not None:
+                        return data
+        return None
 
     # --- end ------------------------------------------------------------------------------------
 
@@ -485,6 +542,8 @@ class Wire:
             pass
         finally:
             self._socket.close()
+            if self._beside is not None:
+                self._beside.close()
 
     async def _close_stream(self) -> None:
         over = self._is_over()
@@ -581,7 +640,7 @@ class Wire:
         last = 0.0
         while (left := end - self._loop.time()) > 0:
             try:
-                data = await asyncio.wait_for(self._loop.sock_recv(self._socket, 65536), left)
+                data = await asyncio.wait_for(self._read(65536), left)
             except TimeoutError:
                 break
             if self._stream and not data:

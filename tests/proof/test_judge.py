@@ -508,9 +508,9 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
     assert told == [1, 2, 3, 6]
 
 
-def answered(wire: Wire, device: str, data: bytes) -> None:
-    """The device's datagram from port 44818, back to where `Wire.datagram` asks from."""
-    body = struct.pack("!HHHH", 44818, 40_000, 8 + len(data), 0) + data
+def answered(wire: Wire, device: str, data: bytes, *, port: int = 44818) -> None:
+    """The device's datagram from this port, back to where `Wire.datagram` asks from."""
+    body = struct.pack("!HHHH", port, 40_000, 8 + len(data), 0) + data
     wire.frames.append((wire.at, frame(device, SCANNER, 17, body)))
     wire.at += 0.1
 
@@ -550,6 +550,27 @@ def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:
     ).findings[13]
 
     assert sorted(found.faults) == [f"10.77.1.{n} enip: 3 questions, 2 granted" for n in (1, 2, 3)]
+    assert found.counts["datagrams sent once more"] == 2
+
+
+def test_an_answer_from_a_new_port_counts_where_the_protocol_answers_so(tmp_path: Path) -> None:
+    (asked,) = HARMLESS["tftp read of no file"][2]
+    wire = Wire()
+    for device, new in (("10.77.1.1", True), ("10.77.1.2", False)):
+        for _ in range(2):
+            wire.datagram(device, 69, asked)
+            if new:
+                answered(wire, device, b"\0\5\0\1File not found\0", port=32_801)
+    for _ in range(2):  # another protocol's device has nothing to say from there
+        wire.datagram("10.77.1.3", 44818, b"\x63" + bytes(23))
+        answered(wire, "10.77.1.3", b"x", port=32_801)
+
+    found = judge(
+        [wire.write(tmp_path / "again.pcap")],
+        allowed("10.77.1.1", "10.77.1.2", "10.77.1.3", measured=True),
+    ).findings[13]
+
+    assert found.faults == ["10.77.1.1 tftp: 2 questions, 1 granted"]
     assert found.counts["datagrams sent once more"] == 2
 
 

@@ -139,6 +139,31 @@ def test_what_is_masked_stays_masked_and_plaintext_is_called_so(tmp_path: Path) 
     assert b"plaintext of an encrypted connection" in content
 
 
+def test_datagrams_sent_again_or_not_kept_whole_are_no_plaintext(tmp_path: Path) -> None:
+    asked, kept = b"\0\1walkdown-no-such-file\0octet\0", b"\0\3\0\1"
+    given = exchange(
+        1, asked, kept, target=at("10.1.0.9", 69, Transport.UDP), probe="tftp",
+        wire_bytes_out=2 * len(asked), wire_bytes_in=516,
+    )  # fmt: skip
+
+    content = write(tmp_path, given, RECORD[3]).read_bytes()
+
+    assert b"plaintext of an encrypted connection" not in content
+    assert b"it was sent more than once, 60 bytes in all" in content
+    assert b"516 bytes came, and no more than these are kept" in content
+    assert content.count(b"more than once") == 1
+    assert b"from the port that was asked" in content[:1000]
+
+
+@needs_tshark
+def test_an_answer_from_a_port_that_the_device_chose_is_dissected(tmp_path: Path) -> None:
+    asked, said = b"\0\1walkdown-no-such-file\0octet\0", b"\0\5\0\1File not found\0"
+    target = at("10.1.0.9", 69, Transport.UDP)
+    path = write(tmp_path, exchange(1, asked, said, target=target, probe="tftp"))
+
+    assert tshark(path, "tftp", "tftp.opcode") == [["1"], ["5"]]
+
+
 def test_what_has_no_ip_address_is_left_out_and_counted(tmp_path: Path) -> None:
     layer_2 = exchange(1, b"x", b"y", target=at("00:1b:1b:0a:0b:0c", 1))
 

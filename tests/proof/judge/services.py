@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.proof.judge.connections import Connection, connections_of
 from tests.proof.judge.dissect import Frame, dissect
-from tests.proof.judge.grammar import Pdu, http_verdict, mqtt, parse, spoken
+from tests.proof.judge.grammar import BY_NAME, Pdu, http_verdict, mqtt, parse, spoken
 from tests.proof.judge.packets import Packet, packets_of
 
 Ports = Mapping[tuple[str, int], str]
@@ -154,7 +154,8 @@ def _in_datagrams(
         protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
-        again = resends.sent(packet)
+        grammar = BY_NAME.get(protocol)
+        again = resends.sent(packet, anywhere=grammar is not None and grammar.answers_elsewhere)
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):
             found.append(
                 Asked(
@@ -167,26 +168,27 @@ def _in_datagrams(
 class _Resends:
     """
     Which datagrams are a lost one sent once more: the same bytes from the same port within
-    RESEND_S, the first time, and nothing was heard from there in between. Any other repetition is
-    a question of its own.
+    RESEND_S, the first time, and nothing was heard from there in between (from `anywhere` on the
+    device, where its protocol answers from another port). Any other repetition is a question of its
+    own.
     """
 
     def __init__(self) -> None:
         self._sent: dict[tuple[str, int, int, bytes], float] = {}
         """Those that may be sent once more, with the moment they left."""
-        self._heard: dict[tuple[str, int, int], float] = {}
+        self._heard: dict[tuple[str, int | None, int], float] = {}
+        """By device, its port (None: any) and ours."""
 
     def heard(self, packet: Packet) -> None:
-        self._heard[packet.source, packet.source_port, packet.target_port] = packet.at
+        for port in (packet.source_port, None):
+            self._heard[packet.source, port, packet.target_port] = packet.at
 
-    def sent(self, packet: Packet) -> bool:
+    def sent(self, packet: Packet, *, anywhere: bool) -> bool:
         place = (packet.target, packet.target_port, packet.source_port)
+        port = None if anywhere else packet.target_port
+        heard_at = self._heard.get((packet.target, port, packet.source_port), -math.inf)
         before = self._sent.pop((*place, packet.payload), None)
-        if (
-            before is not None
-            and packet.at - before <= RESEND_S
-            and self._heard.get(place, -math.inf) < before
-        ):
+        if before is not None and packet.at - before <= RESEND_S and heard_at < before:
             return True
         self._sent[*place, packet.payload] = packet.at
         return False
