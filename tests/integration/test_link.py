@@ -1,0 +1,261 @@
+"""
+One Identify leaves the layer-2 helper for a station on a link, and nothing else ever does: two
+namespaces of the test's own, a pair of interfaces, the kernel's ARP, the lab's station, and what
+the device side saw.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes import dcp
+from scanner.facts import DeviceIdentity, OwnAddress
+from tests.conftest import missing
+from tests.proof.judge.packets import read
+from tests.proof.judge.verdict import Allowed, Device, judge
+
+pytestmark = [pytest.mark.integration, pytest.mark.root]
+ROOT = Path(__file__).parents[2]
+SCANNER, STATION, SECOND = "10.99.0.1", "10.99.0.2", "10.99.0.3"
+SETTINGS = {
+    "station_type": "S7-300EC", "name": "%n%n%n ", "padded": True, "vendor_id": 0x2A,
+    "device_id": 0x101, "role": 2, "address": STATION, "mask": "255.255.255.0",
+}  # fmt: skip
+IDENTIFY = dcp.encode_identify(xid=0x0C0FFEE1)
+DRIVER = """
+import asyncio, json, os, signal, socket, sys
+from pathlib import Path
+from scanner import link, privileges
+from scanner.errors import Withheld
+
+async def main():
+    steps = json.loads(sys.argv[1])
+    helper = link.launch()
+    privileges.drop()
+    status = Path(f"/proc/{helper.pid}/status").read_text()
+    told = [line.split()[1] for line in status.splitlines() if line.startswith(("CapEff", "NoNew"))]
+    found = [told, privileges.standing().capabilities]
+    for verb, *what in steps:
+        if verb == "begin":
+            found.append(helper.begin(what[0]))
+        elif verb == "knock":  # what makes the kernel look for a neighbour
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as knock:
+                knock.sendto(b"?", (what[0], 9))
+            await asyncio.sleep(0.2)
+        elif verb == "kill":
+            os.kill(helper.pid, signal.SIGKILL)
+        else:
+            try:
+                reply = await (await helper.send(what[0], bytes.fromhex(what[1]), what[2]))
+                found.append(None if reply is None else reply.hex())
+            except Withheld as why:
+                found.append(str(why))
+    helper.close()
+    print(json.dumps(found))
+
+asyncio.run(main())
+"""
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+@dataclass(frozen=True)
+class Link:
+    names: tuple[str, str]
+    folder: Path
+
+    def inside(self, side: int) -> list[str]:
+        return ["ip", "netns", "exec", self.names[side]]
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "ledger.json").read_text("utf-8"))
+        return found
+
+    def drive(self, *steps: tuple[object, ...]) -> list[Any]:
+        """What the driver says of each step but `knock` and `kill`, the helper's rights first."""
+        done = subprocess.run(
+            [*self.inside(0), sys.executable, "-c", DRIVER, json.dumps(steps)],
+            capture_output=True, text=True, check=False, timeout=30,
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found: list[Any] = json.loads(done.stdout)
+        return found
+
+
+@contextmanager
+def link(folder: Path, **settings: Any) -> Iterator[Link]:
+    """A scanner and a station on one link."""
+    names = (f"wdlink-{os.getpid()}-s", f"wdlink-{os.getpid()}-d")
+    place = Link(names, folder)
+    (folder / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            for kind in ("all", "default"):
+                quiet = f"net.ipv6.conf.{kind}.disable_ipv6=1"
+                subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", quiet], check=True)
+        ip("link", "add", "s0", "netns", names[0], "type", "veth",
+           "peer", "name", "d0", "netns", names[1])  # fmt: skip
+        ip("-n", names[0], "address", "add", f"{SCANNER}/24", "dev", "s0")
+        ip("-n", names[1], "address", "add", f"{STATION}/24", "dev", "d0")
+        ip("-n", names[1], "address", "add", f"{SECOND}/24", "dev", "d0")
+        for name, device in zip(names, ("s0", "d0"), strict=True):
+            ip("-n", name, "link", "set", device, "up")
+        words = [sys.executable, "-m", "lab.station", "d0"]
+        words += [str(folder / "settings.json"), str(folder / "ledger.json")]
+        with subprocess.Popen(
+            [*place.inside(1), *words], stdout=subprocess.PIPE, cwd=ROOT
+        ) as station:
+            try:
+                assert station.stdout is not None
+                assert station.stdout.readline().count(b":") == 5
+                yield place
+            finally:
+                station.kill()
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+@contextmanager
+def captured(place: Link) -> Iterator[Path]:
+    path = place.folder / "device.pcap"
+    words = ["tcpdump", "-i", "d0", "-n", "-U", "--immediate-mode", "-Z", "root", "-w", str(path)]
+    with subprocess.Popen([*place.inside(1), *words], stderr=subprocess.PIPE) as dump:
+        try:
+            deadline = time.monotonic() + 10
+            while not path.exists() or path.stat().st_size < 24:
+                assert time.monotonic() < deadline, "tcpdump did not start"
+                time.sleep(0.02)
+            yield path
+            time.sleep(0.2)
+        finally:
+            dump.send_signal(signal.SIGINT)
+            words = dump.communicate(timeout=10)[1].decode()
+    assert "0 packets dropped by kernel" in words, words
+
+
+@pytest.fixture(autouse=True)
+def _able() -> None:
+    lacking = [name for name in ("ip", "tcpdump", "tshark", "sysctl") if not shutil.which(name)]
+    if os.geteuid() != 0 or lacking:
+        missing(f"no link can be made here: {', '.join(lacking) or 'not root'}")
+
+
+def test_a_station_in_the_plan_is_asked_once_and_tells_who_it_is(tmp_path: Path) -> None:
+    setting = bytes.fromhex("fefd04000c0ffee1000000080202000400016161")
+
+    with link(tmp_path) as place, captured(place) as capture:
+        rights, ours, begun, reply, again, foreign, write, cut = place.drive(
+            ("begin", {STATION: None, SECOND: None}),
+            ("knock", STATION),
+            ("ask", STATION, IDENTIFY.hex(), 2.0),
+            ("ask", STATION, IDENTIFY.hex(), 2.0),
+            ("ask", "10.99.0.9", IDENTIFY.hex(), 2.0),
+            ("ask", SECOND, setting.hex(), 2.0),
+            ("ask", SECOND, setting[:16].hex(), 2.0),
+        )
+        ledger = place.ledger
+
+    assert (rights, ours, begun) == (["0000000000002000", "1"], 0, True)
+    facts = dcp.facts_from(dcp.decode_identify(bytes.fromhex(reply), xid=0x0C0FFEE1))
+    assert DeviceIdentity(model="S7-300EC", name="%n%n%n") in facts
+    assert OwnAddress(ip=STATION, prefix_length=24) in facts
+    assert again == f"layer 2: {STATION} had its frame already"
+    assert foreign == "layer 2: 10.99.0.9 is not in the plan"
+    assert write == cut == "layer 2: the frame is no Identify of all options"
+    assert (ledger["functions"], ledger["writes"]) == ({"dcp identify": 1}, {})
+    assert (ledger["foreign"], ledger["malformed"]) == ({}, {})
+    sent = [p for p in read([capture]) if p.protocol == "link" and p.source == SCANNER]
+    assert [(p.target, p.length + 14, p.odd) for p in sent] == [(STATION, 60, "")]
+    device = Device(
+        addresses=(STATION, SECOND), zone="z", packets_per_s=4, budget=2,
+        ports=frozenset({("link", 0x8892), ("udp", 9)}), measured=True,
+    )  # fmt: skip
+    found = judge(
+        [capture],
+        Allowed(scanner=frozenset({SCANNER}), devices={"d": device}, networks=("10.99.0.0/24",)),
+    )
+    faults = {number: one.faults for number, one in found.findings.items() if one.faults}
+    knock = "port of no protocol here: 3f to 10.99.0.2 udp 9"
+    assert faults == {1: [f"unknown: {knock}"], 7: [knock]}  # the test's own
+    assert found.services["read: DCP Identify"] == 1
+
+
+def test_who_answers_also_for_an_address_outside_the_plan_is_not_asked(tmp_path: Path) -> None:
+    with link(tmp_path) as place:
+        *_, answer = place.drive(
+            ("begin", {STATION: None}),
+            ("knock", STATION),
+            ("knock", SECOND),
+            ("ask", STATION, IDENTIFY.hex(), 1.0),
+        )
+        ledger = place.ledger
+
+    assert answer == f"layer 2: {SECOND} has the same MAC address, and is not in the plan"
+    assert ledger["requests"] == 0
+
+
+def test_whoever_was_never_spoken_to_is_not_looked_for(tmp_path: Path) -> None:
+    with link(tmp_path) as place, captured(place) as capture:
+        *_, answer = place.drive(("begin", {STATION: None}), ("ask", STATION, IDENTIFY.hex(), 1.0))
+
+    assert answer == f"layer 2: {STATION} is no neighbour on a link of this machine"
+    assert read([capture]) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"silent": True},
+        {"answers": "feff0501 0badf00d 0000 0000"},  # of another question
+        {"answers": IDENTIFY.hex().replace("0c0ffee1", "X" * 8)},  # our own bytes
+    ],
+)
+def test_silence_and_answers_to_others_are_no_answer_and_nothing_is_repeated(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    with link(tmp_path, **settings) as place:
+        started = time.monotonic()
+        *_, answer = place.drive(
+            ("begin", {STATION: None}),
+            ("knock", STATION),
+            ("ask", STATION, IDENTIFY.hex(), 0.3),
+        )
+        took = time.monotonic() - started
+        ledger = place.ledger
+
+    assert answer is None
+    assert took < 10
+    assert ledger["functions"] == {"dcp identify": 1}
+
+
+def test_a_helper_that_is_killed_sends_nothing_and_says_so(tmp_path: Path) -> None:
+    with link(tmp_path) as place:
+        *_, answer = place.drive(
+            ("begin", {STATION: None}),
+            ("knock", STATION),
+            ("kill",),
+            ("ask", STATION, IDENTIFY.hex(), 1.0),
+        )
+        ledger = place.ledger
+
+    assert "the layer-2 helper" in answer
+    assert ledger["requests"] == 0
