@@ -17,8 +17,8 @@ Sample result: model "IC200PNS001", name "versamax-pns11", vendor "GE", address 
 Never sent: Set (service 4: addresses, name of station, signal, reset to factory settings), Hello
 (6), and anything to a multicast or broadcast address.
 
-No `Probe` stands here yet: a session has no frames of its own, so no scan asks this. What exists of
-the way there, and what is missing: docs/decisions/0015-layer-2-helper.md.
+No `Probe` stands here yet, so no scan asks this. What exists of the way there, and what is missing:
+docs/decisions/0015-layer-2-helper.md.
 
 Integers are big-endian. What is called frame here begins behind the type of the Ethernet frame.
 
@@ -37,6 +37,7 @@ from typing import Final
 
 from scanner.errors import BadReply
 from scanner.facts import DeviceIdentity, Fact, OwnAddress, ServiceAccess
+from scanner.spec import Session
 
 ETHERTYPE: Final = 0x8892
 IDENTIFY_REQUEST: Final = 0xFEFE
@@ -192,6 +193,11 @@ def facts_from(station: Station) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
+def frame_length(frame: bytes) -> int | None:
+    """One frame is one reply."""
+    return len(frame) or None
+
+
 def told_by(station: Station, asked: str) -> None:
     """
     Whether the station that answered has the address that was meant. Behind a router that answers
@@ -200,3 +206,14 @@ def told_by(station: Station, asked: str) -> None:
     """
     if station.address and ip_address(asked).version == 4 and station.address != asked:
         raise BadReply(f"the station that answered has the address {station.address}")
+
+
+async def run(session: Session) -> tuple[Fact, ...]:
+    """Raises BadReply, Withheld, WireError."""
+    xid = xid_of(session.now())
+    reply = await session.exchange(
+        encode_identify(xid=xid), frame_length, label="DCP Identify", max_reply=1600
+    )
+    station = decode_identify(reply, xid=xid)
+    told_by(station, session.target.address)
+    return facts_from(station)

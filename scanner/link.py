@@ -76,6 +76,21 @@ class Neighbour:
     interface: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    The bytes behind the Ethernet header, padding included. `came_ns`: when the helper read it, by
+    the clock that nobody can set.
+    """
+
+    frame: bytes
+    came_ns: int
+
+    @property
+    def age_s(self) -> float:
+        return max(_now() - self.came_ns, 0) / 1e9
+
+
 # --- what may leave -----------------------------------------------------------------------------
 
 
@@ -232,7 +247,7 @@ class _Sitting:
         for number, one in list(self.asking.items()):
             reply = one.reply() if one.socket in readable else None
             if reply is not None:
-                yield {"id": number, "reply": reply.hex()}
+                yield {"id": number, "reply": reply.hex(), "came_ns": _now()}
             elif _now() >= one.until:
                 yield {"id": number, "reply": None}
             else:
@@ -319,7 +334,7 @@ class Helper:
         self._numbers = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sent: dict[int, asyncio.Future[str]] = {}
-        self._replies: dict[int, asyncio.Future[bytes | None]] = {}
+        self._replies: dict[int, asyncio.Future[Reply | None]] = {}
         self.problem = ""
         """Why nothing can be sent any more, in words."""
         self._answer()
@@ -336,7 +351,7 @@ class Helper:
         self._order({"do": "begin", "stations": dict(stations)})
         return not self.problem and bool(self._answer().get("begun"))
 
-    async def send(self, address: str, frame: bytes, wait_s: float) -> asyncio.Future[bytes | None]:
+    async def send(self, address: str, frame: bytes, wait_s: float) -> asyncio.Future[Reply | None]:
         """
         Send one frame to the station with this IP address. On return it has left; the result is
         what will come back, None after `wait_s`. Raises Withheld when it was not sent.
@@ -434,8 +449,7 @@ class Helper:
             if "sent" in told:
                 _settle(self._sent[number], told["why"])
             else:
-                raw = told["reply"]
-                _settle(self._replies[number], None if raw is None else bytes.fromhex(raw))
+                _settle(self._replies[number], _reply(told))
 
     def _done(self, number: int) -> None:
         """Nobody waits for this one any more."""
@@ -451,6 +465,12 @@ class Helper:
         if loop is not None and loop is not self._loop:
             loop.add_reader(self._output, self._hear)
         self._loop = loop
+
+
+def _reply(told: Mapping[str, Any]) -> Reply | None:
+    if told["reply"] is None:
+        return None
+    return Reply(frame=bytes.fromhex(told["reply"]), came_ns=told["came_ns"])
 
 
 def _settle(future: asyncio.Future[T], value: T) -> None:

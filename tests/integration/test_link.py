@@ -60,11 +60,64 @@ async def main():
         else:
             try:
                 reply = await (await helper.send(what[0], bytes.fromhex(what[1]), what[2]))
-                found.append(None if reply is None else reply.hex())
+                found.append(None if reply is None else reply.frame.hex())
+                assert reply is None or 0 <= reply.age_s < 1
             except Withheld as why:
                 found.append(str(why))
     helper.close()
     print(json.dumps(found))
+
+asyncio.run(main())
+"""
+
+
+SCAN = """
+import asyncio, json, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from scanner import link, privileges, plan, site
+from scanner.cli.scanning import ScanOrder  # the composition root is loaded as for a scan
+from scanner.engine import Engine
+from scanner.fragile import link_address
+from scanner.governor import Governor
+from scanner.session import Grant
+from scanner.windows import Permission
+from tests.conftest import MemoryEvidence, RefusingAttempts, real_clock
+from tests.scanner.test_link_session import PROBE
+from probes.modbus import PROBE as MODBUS
+from scanner import tripwire
+
+class Journal(MemoryEvidence):
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+    async def question_started(self, key, *, protocol, at):
+        pass
+    async def question_finished(self, observation):
+        self.kept.append(observation)
+        return observation
+
+async def main():
+    helper = link.launch()
+    privileges.drop()
+    plan.LAYER_2 = "cleartext"  # what the site file knows to consent to
+    planned = plan.build(site.load(Path(sys.argv[1])), (PROBE, MODBUS))
+    helper.begin({a: None for device in planned.devices for a in device.addresses})
+    clock = real_clock()
+    always = lambda zone, now: Permission(allowed=True, until=None, reason="")
+    inside = lambda zone, address: planned.site.zone_of(address) is not None
+    journal = Journal()
+    with ThreadPoolExecutor(1) as executor, tripwire.armed():
+        await Engine(
+            plan=planned, governor=Governor(clock, always, inside), journal=journal,
+            lend=lambda device, question, known: Grant(
+                known=known, attempts=RefusingAttempts(), fingerprint_key=bytes(32)
+            ),
+            executor=executor, link_address=link_address, link=helper,
+        ).run()
+    helper.close()
+    told = [(o.probe, o.outcome, o.reason, [f.kind for f in o.facts]) for o in journal.kept]
+    print(json.dumps([told, [row["request"].hex() for row in journal.intents]]))
 
 asyncio.run(main())
 """
@@ -197,6 +250,47 @@ def test_a_station_in_the_plan_is_asked_once_and_tells_who_it_is(tmp_path: Path)
     knock = "port of no protocol here: 3f to 10.99.0.2 udp 9"
     assert faults == {1: [f"unknown: {knock}"], 7: [knock]}  # the test's own
     assert found.services["read: DCP Identify"] == 1
+
+
+def test_a_scan_asks_over_ip_first_and_then_once_on_the_link(tmp_path: Path) -> None:
+    """The engine, the session, the governor and the helper of the product; what is missing for a
+    scan of a user is a probe that the plan finds, consent in the site file, and the certificate."""
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "site: Test\nzones:\n  - id: z\n    networks: [10.99.0.2/31]\n    sl_t: 1\n    assets:\n"
+        f"      - {{name: A, address: {STATION}, addresses: [{SECOND}], consent: [cleartext]}}\n"
+    )
+
+    with link(tmp_path) as place, captured(place) as capture:
+        done = subprocess.run(
+            [*place.inside(0), sys.executable, "-c", SCAN, str(site)],
+            capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told, requests = json.loads(done.stdout)
+        ledger = place.ledger
+
+    outcomes = [(probe, outcome) for probe, outcome, *_ in told]
+    assert outcomes == [
+        ("modbus", "refused"), ("modbus", "refused"), ("dcp", "answered"), ("dcp", "withheld"),
+    ]  # fmt: skip
+    assert told[2][3] == [
+        "service_access", "device_identity", "device_identity", "own_address", "link_address",
+    ]  # fmt: skip
+    assert told[3][2] == f"layer 2: {SECOND} had its frame already"
+    assert [one[:8] for one in requests if one.startswith("fe")] == ["fefe0500"] * 2
+    assert (ledger["functions"], ledger["writes"]) == ({"dcp identify": 1}, {})
+    device = Device(
+        addresses=(STATION, SECOND), zone="z", packets_per_s=8, connection_interval_s=1.0,
+        ports=frozenset({("link", 0x8892), ("tcp", 502)}), measured=True,
+    )  # fmt: skip
+    found = judge(
+        [capture],
+        Allowed(scanner=frozenset({SCANNER}), devices={"d": device}, networks=("10.99.0.0/24",)),
+    )
+    assert {number: one.faults for number, one in found.findings.items() if one.faults} == {}
+    assert found.findings[13].most["dcp questions"] == 1
 
 
 def test_who_answers_also_for_an_address_outside_the_plan_is_not_asked(tmp_path: Path) -> None:

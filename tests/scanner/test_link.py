@@ -207,12 +207,12 @@ async def test_replies_find_their_questions_in_whatever_order_they_come() -> Non
         await asyncio.sleep(0)
         for line in (
             b'{"id": 2, "sent": true, "why": ""}\n{"id": 1, "sent"',
-            b': true, "why": ""}\n{"id": 2, "reply": "feff"}\n',
+            b': true, "why": ""}\n{"id": 2, "reply": "feff", "came_ns": 5}\n',
             b'{"id": 3, "sent": false, "why": "had its frame already"}\n{"id": 1, "reply": null}\n',
         ):
             os.write(answers_in, line)
 
-        assert await (await second) == b"\xfe\xff"
+        assert await (await second) == link.Reply(frame=b"\xfe\xff", came_ns=5)
         assert await (await first) is None
         with pytest.raises(Withheld, match="layer 2: had its frame already"):
             await third

@@ -19,6 +19,7 @@ def samples(captures: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         frame = bytes.fromhex(exchange["response_hex"])
         xid = int.from_bytes(frame[4:8], "big")
         yield "dcp", lambda f=frame, x=xid: dcp.decode_identify(f, xid=x)  # type: ignore[misc]
+        yield "dcp", lambda f=frame: dcp.frame_length(f)  # type: ignore[misc]
 
 
 def mend(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
