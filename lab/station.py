@@ -10,7 +10,7 @@ Settings: `station_type`, `name`, `vendor_id`, `device_id`, `role`, `address`, `
 each as in DCP; `padded`: true fills the name up with zeros to 108 characters, as an S7-300 does;
 `silent`: true answers nobody; `answers` is a frame in hex (behind the Ethernet header) in place of
 its own, in which `XXXXXXXX` becomes the number of the transaction; `repeats` sends each answer so
-often.
+often; `tagged`: true puts a tag of priority 6 and VLAN 0 into it, as many stations do.
 
 Set is answered as if it had been done, and counted as a write. A Get or Set holds the station for
 three seconds for whoever asked: everybody else is not heard.
@@ -37,6 +37,7 @@ ALL_STATIONS = bytes.fromhex("010ecf000000")
 GET_SET, IDENTIFY, IDENTIFIED = 0xFEFD, 0xFEFE, 0xFEFF
 HOLD_S = 3.0
 SHORTEST = 60
+PRIORITY_6 = bytes.fromhex("8100c000")
 NO_ERROR = 0
 NAMES = {3: "get", 4: "set", 5: "identify", 6: "hello"}
 
@@ -162,6 +163,8 @@ def serve(interface: str, settings: Mapping[str, Any], ledger_file: Path) -> Non
         sys.stdout.flush()
         while True:
             answer = station.hear(link.recv(2048))
+            if answer is not None and settings.get("tagged"):
+                answer = answer[:12] + PRIORITY_6 + answer[12:]
             for _ in range(int(settings.get("repeats", 1)) if answer else 0):
                 link.send((answer or b"").ljust(SHORTEST, b"\0"))
             write_json(ledger_file, ledger.as_dict())

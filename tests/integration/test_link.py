@@ -341,6 +341,23 @@ def test_silence_and_answers_to_others_are_no_answer_and_nothing_is_repeated(
     assert ledger["functions"] == {"dcp identify": 1}
 
 
+@pytest.mark.parametrize("settings", [{"tagged": True}, {"repeats": 500}])
+def test_a_priority_tag_and_a_flood_of_answers_change_nothing(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    with link(tmp_path, **settings) as place:
+        *_, answer, after = place.drive(
+            ("begin", {STATION: None}),
+            ("knock", STATION),
+            ("ask", STATION, IDENTIFY.hex(), 2.0),
+            ("ask", STATION, IDENTIFY.hex(), 2.0),
+        )
+
+    station = dcp.decode_identify(bytes.fromhex(answer), xid=0x0C0FFEE1)
+    assert (station.station_type, station.address) == ("S7-300EC", STATION)
+    assert after.endswith("had its frame already")
+
+
 def test_a_helper_that_is_killed_sends_nothing_and_says_so(tmp_path: Path) -> None:
     with link(tmp_path) as place:
         *_, answer = place.drive(
