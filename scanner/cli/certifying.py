@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from heapq import merge
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
 from scanner.errors import StoreError
 from scanner.evidence import Event
-from scanner.model import Certificate, Observation, Outcome, Safety
+from scanner.facts import LinkAddress
+from scanner.model import Certificate, Observation, Outcome, Safety, Transport
 from scanner.plan import Plan
 from scanner.store import RunStore
 from scanner.wire import source_towards
@@ -42,14 +44,24 @@ def begin_capture(
     towards the devices.)
     """
     scope = [address for device in plan.devices for address in device.addresses]
+    link = folder.resolve() / capture.LINK_FILE if asks_on_link(plan) else None
     ours = sorted({source for address in scope if (source := source_towards(address))})
     if not wanted:
         return "no capture: turned off", tuple(ours)
     if helper is None:
         return "no capture: this process may not watch packets (CAP_NET_RAW)", tuple(ours)
-    if not helper.begin(scope, ours, folder.resolve() / capture.FILE):
+    if not helper.begin(scope, ours, folder.resolve() / capture.FILE, link):
         return f"no capture: {helper.problem}", tuple(ours)
     return BEGUN, tuple(ours)
+
+
+def asks_on_link(plan: Plan) -> bool:
+    """Whether any question goes out on layer 2."""
+    return any(
+        question.target.transport is Transport.LINK
+        for device in plan.devices
+        for question in device.questions
+    )
 
 
 def note_limits(
@@ -98,7 +110,11 @@ def end_capture(store: RunStore, helper: capture.Helper) -> None:
         words += (
             f"; the clock was set by {found.clock_set_s:+.0f} s meanwhile, times go on as before"
         )
-    store.note("capture", {"whole": found.whole, "words": words})
+    kept: dict[str, object] = {"whole": found.whole, "words": words}
+    if found.stations:
+        kept["words"] = f"{words}; heads of {found.frames} frames of layer 2"
+        kept["stations"] = dict(found.stations)
+    store.note("capture", kept)
 
 
 def make(store: RunStore, folder: Path | None) -> Certificate:
@@ -149,6 +165,11 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
     with _capture(events, folder) as (data, words, digest):
         try:
             kept = packets.read(data) if data is not None else None
+            frames = _frames(store, events, folder) if kept is not None else None
+            if kept is not None and frames is not None:
+                kept = merge(kept, frames, key=lambda packet: packet.at)
+            elif kept is not None and _sent_on_link(store):
+                kept, words = None, f"{words}; what was kept of layer 2 is not at hand"
             return certificate.audit(audited(kept, words, digest))
         except packets.Unreadable as problem:
             why = f"the capture cannot be read: {problem}"
@@ -274,6 +295,33 @@ def _capture(
                     yield data, words, digest
 
 
+def _frames(
+    store: RunStore, events: Sequence[Event], folder: Path | None
+) -> Iterator[packets.Packet] | None:
+    """
+    What was kept of layer 2; None where it is not at hand. Which MAC address is whose says the
+    capture; of a sitting that was killed, and has not said it, the record.
+    """
+    path = folder / capture.LINK_FILE if folder is not None else None
+    if path is None or not path.exists():
+        return None
+    stations = {
+        fact.mac.lower(): one.address
+        for one in store.observations()
+        for fact in one.facts
+        if isinstance(fact, LinkAddress) and fact.told_by == "neighbours"
+    }
+    for told in _told(events, "capture"):
+        stations |= told.get("stations", {})
+    return packets.read_link(path.read_bytes(), stations)
+
+
+def _sent_on_link(store: RunStore) -> bool:
+    return any(
+        one.target.transport is Transport.LINK and one.wire_bytes_out for one in store.exchanges()
+    )
+
+
 def text_of(made: Certificate) -> bytes:
     """The certificate as JSON."""
     document = json.dumps(CERTIFICATE.dump_python(made, mode="json"), indent=2).encode()
@@ -301,7 +349,7 @@ def signed(store: RunStore, folder: Path | None) -> Certificate | None:
 def digests(folder: Path) -> dict[str, str]:
     """The files of a run that its signature covers, with their SHA-256."""
     found = {}
-    for name in (FILE, capture.FILE):
+    for name in (FILE, capture.FILE, capture.LINK_FILE):
         path = folder / name
         if path.exists():
             with path.open("rb") as file:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from probes import dcp
+from scanner.audit import packets
 from scanner.facts import DeviceIdentity, OwnAddress
 from tests.conftest import missing
 from tests.proof.judge.packets import read
@@ -75,7 +76,8 @@ SCAN = """
 import asyncio, json, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from scanner import link, privileges, plan, site
+from scanner import capture, link, privileges, plan, site
+from scanner.cli import certifying
 from scanner.cli.scanning import ScanOrder  # the composition root is loaded as for a scan
 from scanner.engine import Engine
 from scanner.fragile import link_address
@@ -98,11 +100,13 @@ class Journal(MemoryEvidence):
         return observation
 
 async def main():
-    helper = link.launch()
+    helper, watcher = link.launch(), capture.launch()
     privileges.drop()
     plan.LAYER_2 = "cleartext"  # what the site file knows to consent to
     planned = plan.build(site.load(Path(sys.argv[1])), (PROBE, MODBUS))
     helper.begin({a: None for device in planned.devices for a in device.addresses})
+    begun, ours = certifying.begin_capture(watcher, planned, Path(sys.argv[2]), wanted=True)
+    assert begun == certifying.BEGUN, begun
     clock = real_clock()
     always = lambda zone, now: Permission(allowed=True, until=None, reason="")
     inside = lambda zone, address: planned.site.zone_of(address) is not None
@@ -116,8 +120,11 @@ async def main():
             executor=executor, link_address=link_address, link=helper,
         ).run()
     helper.close()
+    seen = watcher.end()
+    watcher.close()
     told = [(o.probe, o.outcome, o.reason, [f.kind for f in o.facts]) for o in journal.kept]
-    print(json.dumps([told, [row["request"].hex() for row in journal.intents]]))
+    print(json.dumps([told, [row["request"].hex() for row in journal.intents],
+                      [seen.whole, seen.frames, dict(seen.stations)]]))
 
 asyncio.run(main())
 """
@@ -263,12 +270,12 @@ def test_a_scan_asks_over_ip_first_and_then_once_on_the_link(tmp_path: Path) -> 
 
     with link(tmp_path) as place, captured(place) as capture:
         done = subprocess.run(
-            [*place.inside(0), sys.executable, "-c", SCAN, str(site)],
+            [*place.inside(0), sys.executable, "-c", SCAN, str(site), str(tmp_path)],
             capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
             env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        told, requests = json.loads(done.stdout)
+        told, requests, seen = json.loads(done.stdout)
         ledger = place.ledger
 
     outcomes = [(probe, outcome) for probe, outcome, *_ in told]
@@ -291,6 +298,16 @@ def test_a_scan_asks_over_ip_first_and_then_once_on_the_link(tmp_path: Path) -> 
     )
     assert {number: one.faults for number, one in found.findings.items() if one.faults} == {}
     assert found.findings[13].most["dcp questions"] == 1
+    (station,) = seen[2].items()
+    assert seen[:2] == [True, 2]
+    assert station[1] == STATION
+    kept = (tmp_path / "link.pcap").read_bytes()
+    out, came = packets.read_link(kept, seen[2])
+    assert (out.target, out.payload, out.odd) == (STATION, 16, "")
+    assert (came.source, came.odd) == (STATION, "")
+    assert b"%n%n%n" not in kept, "no block of an answer is in the file"
+    sent = next(p for p in read([capture]) if p.protocol == "link" and p.source == SCANNER)
+    assert abs(out.at - sent.at) < 0.05
 
 
 def test_who_answers_also_for_an_address_outside_the_plan_is_not_asked(tmp_path: Path) -> None:
