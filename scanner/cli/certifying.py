@@ -22,7 +22,7 @@ from scanner.audit.certificate import Audited, Limits
 from scanner.errors import StoreError
 from scanner.evidence import Event
 from scanner.facts import LinkAddress
-from scanner.model import Certificate, Observation, Outcome, Safety, Transport
+from scanner.model import Certificate, Exchange, Observation, Outcome, Safety, Transport
 from scanner.plan import Plan
 from scanner.store import RunStore
 from scanner.wire import source_towards
@@ -139,6 +139,7 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
         events.pop()
     limits, privileged, ours = _limits(events)
     safety = store.safety()
+    exchanges = tuple(store.exchanges())
 
     def audited(kept: Iterable[packets.Packet] | None, words: str, digest: str) -> Audited:
         return Audited(
@@ -148,7 +149,7 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
             state=store.status().state,
             events=len(events),
             chain_head=events[-1].sha256 if events else "",
-            exchanges=tuple(store.exchanges()),
+            exchanges=exchanges,
             limits=limits,
             safety=SAFETY.validate_json(safety) if safety else None,
             sittings=tuple(_sittings(events)),
@@ -168,7 +169,7 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
             frames = _frames(store, events, folder) if kept is not None else None
             if kept is not None and frames is not None:
                 kept = merge(kept, frames, key=lambda packet: packet.at)
-            elif kept is not None and _sent_on_link(store):
+            elif kept is not None and any(map(_left_on_link, exchanges)):
                 kept, words = None, f"{words}; what was kept of layer 2 is not at hand"
             return certificate.audit(audited(kept, words, digest))
         except packets.Unreadable as problem:
@@ -316,10 +317,8 @@ def _frames(
     return packets.read_link(path.read_bytes(), stations)
 
 
-def _sent_on_link(store: RunStore) -> bool:
-    return any(
-        one.target.transport is Transport.LINK and one.wire_bytes_out for one in store.exchanges()
-    )
+def _left_on_link(exchange: Exchange) -> bool:
+    return exchange.target.transport is Transport.LINK and exchange.wire_bytes_out > 0
 
 
 def text_of(made: Certificate) -> bytes:
