@@ -99,7 +99,7 @@ class Captured:
     `dropped` by the kernel, because we were too slow; `full`: the file reached its limit;
     `clock_set_s`: the wall clock was set by so much meanwhile. The times in the file go on as if it
     had not been. `frames` are those of layer 2, `stations` the MAC addresses that they went to or
-    came from ("02:00:…"), with the address of the plan that each of them had.
+    came from ("02:00:…"), with the addresses of the plan that each of them had.
     """
 
     packets: int
@@ -107,7 +107,7 @@ class Captured:
     full: bool
     clock_set_s: float = 0.0
     frames: int = 0
-    stations: Mapping[str, str] = field(default_factory=dict)
+    stations: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -287,8 +287,8 @@ class Stations:
         self._scope = scope
         self._table = table
         self._recent: dict[tuple[bytes, bool], tuple[int, int]] = {}
-        self.known: dict[bytes, str] = {}
-        """MAC address → address of the plan."""
+        self.known: dict[bytes, tuple[str, ...]] = {}
+        """MAC address → its addresses of the plan."""
 
     def keeps(self, frame: bytes, *, interface: int, kind: int, at: int) -> bool:
         """`kind` is the packet type of packet(7); `at` in nanoseconds."""
@@ -314,13 +314,15 @@ class Stations:
             lines = self._table.read_text(encoding="ascii", errors="replace").splitlines()[1:]
         except OSError:
             return
+        found = []
         for fields in map(str.split, lines):
             if len(fields) >= 4 and fields[3].lower() == mac.hex(":"):
                 with suppress(ValueError):
                     address = ip_address(fields[0])
                     if address.packed in self._scope:
-                        self.known[mac] = str(address)
-                        return
+                        found.append(str(address))
+        if found:
+            self.known[mac] = tuple(found)
 
 
 # --- the kernel's part --------------------------------------------------------------------------
@@ -616,7 +618,7 @@ class _Link:
             dropped=found.dropped + dropped,
             full=found.full or self._writer.full,
             frames=self._writer.packets,
-            stations={mac.hex(":"): one for mac, one in self._stations.known.items()},
+            stations={mac.hex(":"): has for mac, has in self._stations.known.items()},
         )
 
 

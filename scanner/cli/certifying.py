@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -113,7 +113,7 @@ def end_capture(store: RunStore, helper: capture.Helper) -> None:
     kept: dict[str, object] = {"whole": found.whole, "words": words}
     if found.stations:
         kept["words"] = f"{words}; heads of {found.frames} frames of layer 2"
-        kept["stations"] = dict(found.stations)
+        kept["stations"] = {mac: list(has) for mac, has in found.stations.items()}
     store.note("capture", kept)
 
 
@@ -166,10 +166,11 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
     with _capture(events, folder) as (data, words, digest):
         try:
             kept = packets.read(data) if data is not None else None
-            frames = _frames(store, events, folder) if kept is not None else None
+            asked = {one.target.address for one in exchanges if _left_on_link(one)}
+            frames = _frames(store, events, folder, asked) if kept is not None else None
             if kept is not None and frames is not None:
                 kept = merge(kept, frames, key=lambda packet: packet.at)
-            elif kept is not None and any(map(_left_on_link, exchanges)):
+            elif kept is not None and asked:
                 kept, words = None, f"{words}; what was kept of layer 2 is not at hand"
             return certificate.audit(audited(kept, words, digest))
         except packets.Unreadable as problem:
@@ -297,23 +298,27 @@ def _capture(
 
 
 def _frames(
-    store: RunStore, events: Sequence[Event], folder: Path | None
+    store: RunStore, events: Sequence[Event], folder: Path | None, asked: Collection[str]
 ) -> Iterator[packets.Packet] | None:
     """
     What was kept of layer 2; None where it is not at hand. Which MAC address is whose says the
-    capture; of a sitting that was killed, and has not said it, the record.
+    capture; of a sitting that was killed, and has not said it, the record. Where it has several
+    addresses, it is the one by which it was `asked`.
     """
     path = folder / capture.LINK_FILE if folder is not None else None
     if path is None or not path.exists():
         return None
-    stations = {
-        fact.mac.lower(): one.address
-        for one in store.observations()
-        for fact in one.facts
-        if isinstance(fact, LinkAddress) and fact.told_by == "neighbours"
-    }
+    known: dict[str, list[str]] = {}
     for told in _told(events, "capture"):
-        stations |= told.get("stations", {})
+        for mac, has in told.get("stations", {}).items():
+            known.setdefault(mac, []).extend(has)
+    for one in store.observations():
+        for fact in one.facts:
+            if isinstance(fact, LinkAddress) and fact.told_by == "neighbours":
+                known.setdefault(fact.mac.lower(), []).append(one.address)
+    stations = {
+        mac: next((one for one in has if one in asked), has[0]) for mac, has in known.items()
+    }
     return packets.read_link(path.read_bytes(), stations)
 
 

@@ -349,6 +349,8 @@ ARP = (
     "IP address       HW type     Flags       HW address            Mask     Device\n"
     "10.9.9.9         0x1         0x2         02:00:00:00:00:77     *        eth1\n"
     "10.1.0.5         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
+    "10.9.9.5         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
+    "10.1.0.6         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
 )
 
 
@@ -381,7 +383,7 @@ def test_frames_to_a_neighbour_of_the_plan_and_from_it_are_kept_and_no_others(
     assert not kept(dcp_frame(stranger, MACHINE), OUTGOING)
     assert not kept(dcp_frame(everybody, MACHINE), OUTGOING)
     assert not kept(out[:25], OUTGOING)
-    assert which.known == {STATION: DEVICE}
+    assert which.known == {STATION: (DEVICE, "10.1.0.6")}
 
 
 def test_without_a_neighbour_table_no_frame_is_kept(tmp_path: Path) -> None:

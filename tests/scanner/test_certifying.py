@@ -356,7 +356,7 @@ def on_link(
         (folder / "capture.pcap").write_bytes(capture_of(READ))
         if kept is not None:
             (folder / "link.pcap").write_bytes(kept)
-        store.note("capture", WHOLE | ({"stations": {STATION: PLC}} if note else {}))
+        store.note("capture", WHOLE | ({"stations": {STATION: ["192.0.2.9", PLC]}} if note else {}))
         return certifying.make(store, folder)
 
 
