@@ -245,10 +245,14 @@ class _Sitting:
     def told(self, readable: Iterable[Any]) -> Iterator[dict[str, object]]:
         """Replies that have come, and silence where the time is over."""
         for number, one in list(self.asking.items()):
-            reply = one.reply() if one.socket in readable else None
+            reply, over = None, _now() >= one.until
+            try:
+                reply = one.reply() if one.socket in readable else None
+            except OSError:
+                over = True  # the interface went down
             if reply is not None:
                 yield {"id": number, "reply": reply.hex(), "came_ns": _now()}
-            elif _now() >= one.until:
+            elif over:
                 yield {"id": number, "reply": None}
             else:
                 continue

@@ -37,7 +37,7 @@ SETTINGS = {
 }  # fmt: skip
 IDENTIFY = dcp.encode_identify(xid=0x0C0FFEE1)
 DRIVER = """
-import asyncio, json, os, signal, socket, sys
+import asyncio, json, os, signal, socket, subprocess, sys
 from pathlib import Path
 from scanner import link, privileges
 from scanner.errors import Withheld
@@ -45,7 +45,8 @@ from scanner.errors import Withheld
 async def main():
     steps = json.loads(sys.argv[1])
     helper = link.launch()
-    privileges.drop()
+    if all(verb != "down" for verb, *_ in steps):
+        privileges.drop()
     status = Path(f"/proc/{helper.pid}/status").read_text()
     told = [line.split()[1] for line in status.splitlines() if line.startswith(("CapEff", "NoNew"))]
     found = [told, privileges.standing().capabilities]
@@ -56,6 +57,12 @@ async def main():
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as knock:
                 knock.sendto(b"?", (what[0], 9))
             await asyncio.sleep(0.2)
+        elif verb == "down":  # the cable is pulled while the helper listens
+            waiting = asyncio.ensure_future(helper.send(what[0], bytes.fromhex(what[1]), what[2]))
+            await asyncio.sleep(0.2)
+            subprocess.run(["ip", "link", "set", "s0", "down"], check=True)
+            subprocess.run(["ip", "link", "set", "s0", "up"], check=True)
+            found.append(await (await waiting))
         elif verb == "kill":
             os.kill(helper.pid, signal.SIGKILL)
         else:
@@ -373,6 +380,21 @@ def test_a_priority_tag_and_a_flood_of_answers_change_nothing(
     station = dcp.decode_identify(bytes.fromhex(answer), xid=0x0C0FFEE1)
     assert (station.station_type, station.address) == ("S7-300EC", STATION)
     assert after.endswith("had its frame already")
+
+
+def test_a_link_that_goes_down_ends_the_wait_and_not_the_helper(tmp_path: Path) -> None:
+    with link(tmp_path, silent=True) as place:
+        started = time.monotonic()
+        *_, answer, after = place.drive(
+            ("begin", {STATION: None}),
+            ("knock", STATION),
+            ("down", STATION, IDENTIFY.hex(), 5.0),
+            ("ask", "10.99.0.9", IDENTIFY.hex(), 1.0),
+        )
+
+    assert answer is None
+    assert time.monotonic() - started < 4.5
+    assert after == "layer 2: 10.99.0.9 is not in the plan"
 
 
 def test_a_helper_that_is_killed_sends_nothing_and_says_so(tmp_path: Path) -> None:
