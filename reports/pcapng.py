@@ -28,6 +28,8 @@ from scanner.model import Exchange, Outcome, Transport
 SCANNER_V4, SCANNER_V6 = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
 SCANNER_MAC = bytes.fromhex("020000000001")
 ETHERNET = 1
+SHORTEST = 60
+"""A frame of Ethernet without its check sum is no shorter."""
 SEGMENT = 1400
 MOST_DATAGRAM = 65_000
 WINDOW = 65_535
@@ -157,6 +159,12 @@ def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
         if exchange.reply:
             yield wire.datagram(exchange.reply, until, came, from_device=True)
         return
+    if exchange.target.transport is Transport.LINK:
+        if exchange.wire_bytes_out:  # what was withheld in the last moment did not leave
+            yield wire.frame(exchange.request, exchange.sent_at, asked, from_device=False)
+        if exchange.reply:
+            yield wire.frame(exchange.reply, until, came, from_device=True)
+        return
     nothing = not exchange.request and not exchange.reply
     if not connection.is_open:
         yield wire.segment(SYN, exchange.sent_at, f"{MADE}: handshake; {asked}", from_device=False)
@@ -213,6 +221,12 @@ class _Wire:
         return _packet(
             self._frame(17, head[:6] + total.to_bytes(2, "big") + payload, from_device), at, comment
         )
+
+    def frame(self, payload: bytes, at: datetime, comment: str, *, from_device: bool) -> Timed:
+        """On layer 2 the port is the type of the frame, and there is no IP."""
+        macs = (SCANNER_MAC + self._mac) if from_device else (self._mac + SCANNER_MAC)
+        whole = macs + self._port.to_bytes(2, "big") + payload[:SEGMENT]
+        return _packet(whole.ljust(SHORTEST, b"\0"), at, comment)
 
     def data(
         self, payload: bytes, at: datetime, comment: str, *, from_device: bool

@@ -37,8 +37,11 @@ class Tier(StrEnum):
 
 
 class Transport(StrEnum):
+    """`link` is layer 2: frames without IP, whose port is the type in their Ethernet header."""
+
     TCP = "tcp"
     UDP = "udp"
+    LINK = "link"
 
 
 class Outcome(StrEnum):

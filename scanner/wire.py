@@ -21,8 +21,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from scanner import tripwire
-from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError, Withheld
+from scanner.errors import (
+    Closed,
+    Halted,
+    Refused,
+    Reset,
+    Silent,
+    ToolBug,
+    Unreachable,
+    WireError,
+    Withheld,
+)
 from scanner.governor import CONNECT_S, Device, Governor, Reservation
+from scanner.link import Helper, Reply
 from scanner.model import Target, Transport
 from scanner.spec import OwnEnd
 
@@ -48,6 +59,8 @@ GIVEN_UP_S = 0.5
 WINDOW_CLOSES_S = 0.25
 """What is sent into a window that nobody empties has arrived by then."""
 ACKNOWLEDGED_S = 0.001
+LINK_S = 5.0
+"""How long the helper of layer 2 listens for a reply: as long as a request may take."""
 
 SEGMENT_PACKETS = 4
 """One segment and the retransmissions that fit into a second (at 0.2, 0.4 and 0.8 s)."""
@@ -336,25 +349,7 @@ class Wire:
         *,
         after_halt_s: float = 0.0,
     ) -> T:
-        """
-        The result of `work`, Silent after the time, or Halted when everything is stopped and
-        `after_halt_s` have passed since.
-        """
-        halted = asyncio.ensure_future(self._governor.until_halted())
-        try:
-            both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
-            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done() and halted.done() and after_halt_s > 0:
-                await asyncio.wait({work}, timeout=min(after_halt_s, timeout_s))
-            if work.done():
-                return work.result()
-            if halted.done():
-                raise Halted(self._governor.halt_reason or "halted")
-            raise Silent(silence)
-        finally:
-            for task in (work, halted):
-                task.cancel()
-            await asyncio.gather(work, halted, return_exceptions=True)
+        return await _before(self._governor, work, timeout_s, silence, after_halt_s=after_halt_s)
 
     # --- talk -----------------------------------------------------------------------------------
 
@@ -651,6 +646,122 @@ class Wire:
                 return False
             last = self._loop.time()
         return last > end - seconds / 2
+
+
+async def _before(
+    governor: Governor,
+    work: asyncio.Future[T],
+    timeout_s: float,
+    silence: str,
+    *,
+    after_halt_s: float = 0.0,
+) -> T:
+    """
+    The result of `work`, Silent after the time, or Halted when everything is stopped and
+    `after_halt_s` have passed since.
+    """
+    halted = asyncio.ensure_future(governor.until_halted())
+    try:
+        both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
+        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and halted.done() and after_halt_s > 0:
+            await asyncio.wait({work}, timeout=min(after_halt_s, timeout_s))
+        if work.done():
+            return work.result()
+        if halted.done():
+            raise Halted(governor.halt_reason or "halted")
+        raise Silent(silence)
+    finally:
+        for task in (work, halted):
+            task.cancel()
+        await asyncio.gather(work, halted, return_exceptions=True)
+
+
+class LinkWire:
+    """
+    One question on layer 2, with what a session uses of `Wire`. The frame is the helper's to send:
+    here it is counted, as one packet, and never repeated. There is no connection to end, and no
+    kernel of ours answers what comes late.
+    """
+
+    peer_dead = False
+    peer_closed = False
+    round_trip_s: float | None = None
+
+    def __init__(
+        self,
+        target: Target,
+        device: Device,
+        governor: Governor,
+        may_go: Callable[[bool], None],
+        helper: Helper | None,
+    ) -> None:
+        """`helper` None: this process may not send frames, and nothing is asked."""
+        self._target = target
+        self._device = device
+        self._governor = governor
+        self._may_go = may_go
+        self._helper = helper
+        self._coming: asyncio.Future[Reply | None] | None = None
+        self._heard: Reply | None = None
+        self.connected = False
+        self.bytes_out = 0
+        self.bytes_in = 0
+
+    async def connect(self, timeout_s: float = CONNECT_S) -> None:
+        """Sends nothing. Raises Withheld without a helper."""
+        if self._helper is None:
+            raise Withheld("layer 2: this process may not send frames (CAP_NET_RAW)")
+        self.connected = True
+
+    def own_end(self) -> OwnEnd:
+        raise ToolBug("a frame has no address and no port of ours")
+
+    async def send(self, data: bytes, *, closing: bool = False) -> None:
+        """One frame. Raises Withheld where the helper refuses it, and whatever `may_go` raises."""
+        if self._helper is None or self.bytes_out:
+            raise ToolBug("on layer 2 a session sends one frame")
+        now = self._governor.clock.monotonic
+        reservation = await self._governor.reserve(self._device, 1, zone=self._target.zone)
+        used = 0
+        try:
+            self._may_go(False)
+            used = 1  # what happens from here on may have happened after it left
+            self._coming = await self._helper.send(self._target.address, data, LINK_S)
+            self.bytes_out = len(data)
+            reservation.left(now())
+        except Withheld:
+            used = 0
+            raise
+        finally:
+            reservation.settle(used, now())
+
+    def settle(self, *, dead: bool = False) -> None:
+        """Nothing was set aside for a second frame."""
+
+    def heard_ago_s(self) -> float:
+        return self._heard.age_s if self._heard is not None else 0.0
+
+    async def receive(
+        self, timeout_s: float, size: int = 65536, *, after_halt_s: float = 0.0
+    ) -> bytes:
+        """The one reply that may come. Raises Silent, Halted."""
+        silence = f"{self._target.address}, layer 2: no answer within the deadline"
+        coming, self._coming = self._coming, None
+        if coming is None or timeout_s <= 0:
+            raise Silent(silence)
+        self._heard = await _before(
+            self._governor, coming, timeout_s, silence, after_halt_s=after_halt_s
+        )
+        if self._heard is None:
+            raise Silent(silence)
+        self.bytes_in += len(self._heard.frame)
+        return self._heard.frame[:size]
+
+    async def close(self, *, at_leisure: bool = False) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+        self.connected = False
 
 
 def _settle(ready: asyncio.Future[None]) -> None:

@@ -81,7 +81,10 @@ def everything(
     wire, where = Wire(), {}
     for number, (name, (transport, port, requests)) in enumerate(table.items(), start=1):
         address = where[name] = f"10.77.{1 + number // 250}.{number % 250 + 1}"
-        if transport == "udp":
+        if transport == "link":
+            for request in requests:
+                wire.link(address, port, request)
+        elif transport == "udp":
             for request in requests:
                 wire.datagram(address, port, request)
         else:
@@ -106,7 +109,7 @@ def test_every_injected_write_is_flagged_and_nothing_beside_it(
 
 
 def test_what_only_reads_is_not_flagged(tmp_path: Path) -> None:
-    found, _ = everything(dict(HARMLESS), tmp_path, seats=verdict.SEATS)
+    found, _ = everything(dict(HARMLESS), tmp_path, seats=verdict.SEATS, ports=frozenset(PORTS))
 
     assert {n: one.faults for n, one in found.items() if one.bad} == {}
     assert found[1].cases == sum(len(requests) for *_, requests in HARMLESS.values())
@@ -444,6 +447,63 @@ def test_logins_are_only_right_where_they_were_granted(tmp_path: Path) -> None:
     found = judge([wire.write(tmp_path / "c.pcap")], rules).findings
 
     assert found[1].faults == ["login: Telnet text to 10.77.1.1 tcp 23"]
+
+
+STATION = ("link", 0x8892)
+((IDENTIFY_STATION,),) = [HARMLESS["dcp identify"][2]]
+
+
+def stations(wire: Wire, path: Path, **rule: object) -> dict[int, list[str]]:
+    found = findings(wire, path, "10.77.1.1", **{"ports": frozenset({STATION}), **rule})
+    return {number: one.faults for number, one in found.items() if one.faults}
+
+
+def test_a_station_may_be_asked_where_the_plan_says_so_and_answers(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION)
+    wire.link(SCANNER, 0x8892, b"\xfe\xff" + bytes(44), source="10.77.1.1")
+
+    assert stations(wire, tmp_path, budget=1) == {}
+    assert stations(wire, tmp_path, budget=0)[6] == ["10.77.1.1: 1 packets captured, 0 predicted"]
+    for ports in (frozenset(), frozenset({("tcp", 502)})):
+        faults = stations(wire, tmp_path, ports=ports)
+        assert faults == {7: ["a packet to 10.77.1.1 link 34962, which nobody planned"]}
+
+
+def test_a_frame_to_all_stations_or_to_nobody_known_is_outside(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, to=bytes.fromhex("010ecf000000"))
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, to=b"\xff" * 6)
+    wire.link("10.77.1.2", 0x8892, IDENTIFY_STATION, to=bytes.fromhex("020000000099"))
+
+    assert stations(wire, tmp_path)[17] == [
+        f"link to {mac} port 34962"
+        for mac in ("01:0e:cf:00:00:00", "ff:ff:ff:ff:ff:ff", "02:00:00:00:00:99")
+    ]
+
+
+def test_a_frame_whose_sender_nobody_knows_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, resolved=False)
+
+    assert "from 02:00:0a:4c:00:01, whoever that is" in stations(wire, tmp_path)[17][0]
+
+
+def test_frames_of_another_type_are_flagged_whoever_sends_them(tmp_path: Path) -> None:
+    for kind in (0x88CC, 0x86DD, 0x8100):
+        wire = Wire()
+        wire.link("10.77.1.1", kind, IDENTIFY_STATION)
+
+        assert stations(wire, tmp_path)[17] == [f"a frame of ethertype {kind:#06x}"]
+
+
+def test_a_frame_that_is_too_short_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION)
+    at, whole = wire.frames.pop()
+    wire.frames.append((at, whole[:30]))
+
+    assert stations(wire, tmp_path)[9] == ["a frame of 30 bytes: to 10.77.1.1 port 34962"]
 
 
 def test_a_capture_that_is_not_whole_is_refused(tmp_path: Path) -> None:

@@ -91,6 +91,24 @@ def test_tshark_reads_back_the_functions_that_were_sent(tmp_path: Path) -> None:
 
 
 @needs_tshark
+def test_a_frame_of_layer_2_is_one_and_what_was_withheld_is_none(tmp_path: Path) -> None:
+    identify = bytes.fromhex("fefe05000c0ffee100010004ffff0000")
+    name = bytes.fromhex("feff05010c0ffee10000000802020004 0000 6f6b")
+    station = {"target": at("10.1.0.7", 0x8892, Transport.LINK), "probe": "dcp"}
+    path = write(
+        tmp_path,
+        exchange(1, identify, name, **station),
+        exchange(2, identify, b"", **station, outcome=Outcome.WITHHELD, wire_bytes_out=0),
+    )
+
+    told = tshark(
+        path, "frame", "eth.type", "pn_dcp.service_id", "pn_dcp.service_type", "frame.len",
+        "pn_dcp.suboption_device_nameofstation",
+    )  # fmt: skip
+    assert told == [["0x8892", "5", "0", "60", ""], ["0x8892", "5", "1", "60", "ok"]]
+
+
+@needs_tshark
 def test_connections_are_whole_and_nothing_is_malformed(tmp_path: Path) -> None:
     path = write(tmp_path, *RECORD)
 

@@ -75,12 +75,16 @@ def sent(
     for capture in captures:
         mine = list(packets_of(capture.read_bytes()))
         made = connections_of(mine, scanner)
-        frames = dissect(capture, scanner, ports, keylog)
+        places = {packet.number: packet for packet in mine}
+        frames = [
+            frame
+            for frame in dissect(capture, scanner, ports, keylog)
+            if places[frame.number].source in scanner
+        ]
         packets += mine
         connections += made
         asked += _on_connections(mine, made, frames, ports)
         asked += _in_datagrams(mine, frames, scanner, ports)
-        places = {packet.number: packet for packet in mine}
         complaints += [
             f"{words}: to {places[f.number].target} port {places[f.number].target_port}"
             for f in frames
@@ -146,12 +150,13 @@ def _in_datagrams(
     found = []
     resends = _Resends()
     for packet in packets:
-        if packet.protocol != "udp":
+        if packet.protocol not in ("udp", "link"):
             continue
         if packet.source not in scanner:
             resends.heard(packet)
             continue
-        protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
+        transport = packet.protocol
+        protocol = spoken(ports.get((transport, packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
         grammar = BY_NAME.get(protocol)
@@ -159,9 +164,10 @@ def _in_datagrams(
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):
             found.append(
                 Asked(
-                    packet.at, packet.target, packet.target_port, "udp", protocol, pdu, None, again
+                    packet.at, packet.target, packet.target_port, transport, protocol, pdu, None,
+                    again,
                 )
-            )
+            )  # fmt: skip
     return found
 
 
