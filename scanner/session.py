@@ -531,9 +531,7 @@ class GovernedSession:
         whose = (self._target, self._device, self._governor, self._may_go)
         if self._target.transport is Transport.LINK:
             return LinkWire(*whose, self._link)
-        return Wire(
-            *whose, self._probe.own_ports, any_port=self._probe.answers_from_any_port
-        )
+        return Wire(*whose, self._probe.own_ports, any_port=self._probe.answers_from_any_port)
 
     def _note_silence(self, label: str, since: float | None = None) -> None:
         """What a silence means, unless it is a canary's own: its failure is told by the engine."""

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from lab import devices
@@ -118,8 +118,8 @@ def population(count: int) -> dict[IPv4Address, Kind]:
 
 
 def networks(count: int) -> list[IPv4Network]:
-    """The networks that hold the addresses of so many devices, and no other."""
-    return list(summarize_address_range(FIRST, FIRST + (count - 1)))
+    """One for each of so many devices: of a larger one, the first and the last are nobody's."""
+    return [IPv4Network(address) for address in population(count)]
 
 
 class _Behind(asyncio.Protocol):
