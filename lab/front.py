@@ -25,12 +25,14 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.faults.base import Ending, Fault, Line, close_unheard, drop_all, dropped, hang
-from lab.frames import Splitter, Stream, classify_datagram, is_framed, protocol
+from lab.frames import Seen, Splitter, Stream, classify_datagram, is_framed, protocol
 from lab.ledger import Connection, Ledger
 
 CHUNK = 65536
 GOODBYE_S = 1.0
 """How long a server behind may take to end after the client's FIN, and a client after ours."""
+TRANSFER_S = 1.0
+"""How long a port that a datagram was answered from hears what is said to it."""
 SETTLE_S = 0.02
 """After our own FIN: a late RST of the client arrives on loopback well within this."""
 
@@ -58,6 +60,11 @@ def port_state(faults: Sequence[Installed], protocol: str, served: int) -> str:
         if served >= each.after
     }
     return next((state for state in ("closed", "dropped") if state in states), "open")
+
+
+def answers_from_new_port(name: str) -> bool:
+    known = protocol(name)
+    return known is not None and known.answers_from_new_port
 
 
 def ended_by_peer(sock: socket.socket) -> bool:
@@ -430,6 +437,7 @@ class Conversation:
 class UdpFront:
     """
     One UDP port of one device: each datagram goes to `answer`, its reply back to the sender.
+    Where the protocol answers from a new port, whatever then comes to that one is counted, too.
 
     `altered` answers the datagrams after the first `altered_after`.
     """
@@ -455,6 +463,7 @@ class UdpFront:
         self._altered_after = altered_after
         self._faults = tuple(faults)
         self._received = 0
+        self._elsewhere = answers_from_new_port(protocol)
         self._sock: socket.socket | None = None
         self._deaf = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -511,17 +520,31 @@ class UdpFront:
             except OSError:  # an ICMP error for an earlier reply: the client has gone
                 await asyncio.sleep(0)
                 continue
-            self.ledger.datagram()
-            seen = classify_datagram(self.protocol, data)
-            if seen.kind == "foreign":
-                self.ledger.alien(self.protocol, seen.function)
-            elif seen.kind == "malformed":
-                self.ledger.broken(self.protocol, seen.function)
-            else:
-                self.ledger.request(self.protocol, seen.function, write=seen.write)
+            seen = self._note(data)
             if self.ledger.alive and seen.kind == "request":
                 self._received += 1
-                self._spawn(self._reply(sock, data, sender, self._received))
+                reply = self._reply_elsewhere if self._elsewhere else partial(self._reply, sock)
+                self._spawn(reply(data, sender, self._received))
+
+    def _note(self, data: bytes) -> Seen:
+        self.ledger.datagram()
+        seen = classify_datagram(self.protocol, data)
+        if seen.kind == "foreign":
+            self.ledger.alien(self.protocol, seen.function)
+        elif seen.kind == "malformed":
+            self.ledger.broken(self.protocol, seen.function)
+        else:
+            self.ledger.request(self.protocol, seen.function, write=seen.write)
+        return seen
+
+    async def _reply_elsewhere(self, data: bytes, sender: tuple[str, int], number: int) -> None:
+        loop = asyncio.get_running_loop()
+        with bind(socket.SOCK_DGRAM, self.address, 0) as sock:
+            await self._reply(sock, data, sender, number)
+            with suppress(OSError, TimeoutError):  # an ICMP error: the client has gone
+                async with asyncio.timeout(TRANSFER_S):
+                    while True:
+                        self._note(await loop.sock_recv(sock, CHUNK))
 
     async def _reply(
         self, sock: socket.socket, data: bytes, sender: tuple[str, int], number: int

@@ -492,7 +492,7 @@ def _counted(found: Mapping[int, Sequence[Value]], prop: int) -> int | None:
 def identities(
     found: Mapping[int, Sequence[Value]], *, sub_address: str | None = None
 ) -> tuple[DeviceIdentity, ...]:
-    """What the device says of itself; the vendor from the table only where it says none."""
+    """What the device says of itself, and apart from it what the table makes of its vendor id."""
     vendor = _said(found, 121)
     said = DeviceIdentity(
         sub_address=sub_address,
@@ -504,7 +504,7 @@ def identities(
     )
     result = [said] if said != DeviceIdentity(sub_address=sub_address) else []
     vendor_id = _counted(found, 120)
-    if vendor is None and vendor_id is not None and (name := vendor_name(vendor_id)):
+    if vendor_id is not None and (name := vendor_name(vendor_id)):
         result.append(DeviceIdentity(sub_address=sub_address, vendor=name, basis="table"))
     return tuple(result)
 

@@ -33,9 +33,13 @@ of an S7-1200 (text 60818098288) and one of a software controller, in nmap's pro
 from __future__ import annotations
 
 import re
+import tomllib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Final, Literal
 
 from scanner.errors import BadReply, Refused
@@ -198,6 +202,18 @@ def decode_annotation(raw: bytes) -> Annotation:
 def _field(raw: bytes) -> str | None:
     text = "".join(c for c in raw.split(b"\0", 1)[0].decode("latin-1") if c.isprintable())
     return text.strip() or None
+
+
+@cache
+def _vendors() -> Mapping[int, str]:
+    path = Path(__file__).parent / "data" / "profinet_vendors.toml"
+    with path.open("rb") as file:
+        return {row["id"]: row["name"] for row in tomllib.load(file)["vendor"]}
+
+
+def vendor_name(vendor_id: int) -> str | None:
+    """The maker that announces itself with this id in DCP; None: not among our rows."""
+    return _vendors().get(vendor_id)
 
 
 def facts_from(annotation: Annotation | None) -> tuple[Fact, ...]:

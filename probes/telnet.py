@@ -314,7 +314,10 @@ async def listen(session: Session) -> Screen:
             break
         request = b"".join(new)
         refused |= set(new)
-    return decode_screen(data)
+    screen = decode_screen(data)
+    if not screen.offers and not shown(screen.text).replace("\ufffd", "").strip():
+        raise BadReply("no option and nothing that a terminal would show: not Telnet")
+    return screen
 
 
 async def run(session: Session) -> tuple[Fact, ...]:

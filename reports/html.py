@@ -106,6 +106,14 @@ UNSEEN = {
 }
 """What became of questions that taught nothing, in words."""
 
+HOW_SURE = {
+    "protocol": "told in a field for it",
+    "table": "looked up by a number",
+    "text": "recognised in a text",
+    "declared": "the site file's word",
+}
+"""How a field of an identity is known, the surest first."""
+
 
 def render(assessment: Assessment) -> bytes:
     """The whole report, UTF-8."""
@@ -189,6 +197,8 @@ class InventoryRow:
 class FieldRow:
     name: str
     value: str | None
+    how: str
+    """How sure the value is, in words; "" where nothing is shown."""
     sources: tuple[str, ...]
     declared: str | None
     others: tuple[tuple[str, str], ...]
@@ -471,6 +481,7 @@ def _inventory_row(asset: Asset, anchor: str, depth: int, head: str) -> Inventor
         FieldRow(
             name=name,
             value=_value(asset, name),
+            how=HOW_SURE.get(asset.confidence.get(name, ""), ""),
             sources=asset.sources.get(name, ()),
             declared=(
                 getattr(asset.declared, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 FORMULA_STARTS = (
     *("=", "+", "-", "@", "\t", "\r", "\n", "\0"),
@@ -56,8 +57,12 @@ def bounded(text: str, limit: int) -> str:
     return f"{visible(text[:limit])}… ({len(text) - limit:,} more characters)"
 
 
+@lru_cache(maxsize=8192)
 def cell(text: str) -> str:
-    """Visible text that no spreadsheet takes for a formula; an apostrophe stands before one."""
+    """
+    Visible text that no spreadsheet takes for a formula; an apostrophe stands before one. Tables
+    say the same words in thousands of rows, so that the last few are kept.
+    """
     shown = visible(text)
     runs = text.lstrip(" ").startswith(FORMULA_STARTS) or shown.startswith("\\x")
     if _units(shown) > CELL_LIMIT:
@@ -66,6 +71,7 @@ def cell(text: str) -> str:
     return f"'{shown}" if runs else shown
 
 
+@lru_cache(maxsize=8192)
 def csv_cell(text: str) -> str:
     """
     As `cell`, and no formula either for a program that takes the semicolon for the separator, as
@@ -87,4 +93,6 @@ def ascii_json(document: bytes) -> bytes:
 
 def _units(text: str) -> int:
     """Length as spreadsheets count it: what is beyond the 16-bit characters counts twice."""
+    if text.isascii():
+        return len(text)
     return len(text) + sum(character > "\uffff" for character in text)

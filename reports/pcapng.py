@@ -28,6 +28,8 @@ from scanner.model import Exchange, Outcome, Transport
 SCANNER_V4, SCANNER_V6 = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
 SCANNER_MAC = bytes.fromhex("020000000001")
 ETHERNET = 1
+SHORTEST = 60
+"""A frame of Ethernet without its check sum is no shorter."""
 SEGMENT = 1400
 MOST_DATAGRAM = 65_000
 WINDOW = 65_535
@@ -43,7 +45,8 @@ COMMENT = (
     "RECONSTRUCTED by Walkdown from the record of a scan; this is no capture. Recorded were the "
     "requests and replies of the application layer with their times. Ethernet, IP, UDP and TCP "
     "headers, ports of the scanner, handshakes and ends of connections are made anew; 192.0.2.1 "
-    "and 2001:db8::1 stand for the scanner. Masked secrets are masked. "
+    "and 2001:db8::1 stand for the scanner. A datagram of a device comes from the port that was "
+    "asked, also where its protocol answers from another one. Masked secrets are masked. "
 )
 
 
@@ -147,10 +150,20 @@ def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
         came += "; plaintext of an encrypted connection"
     wire = _Wire(exchange, connection)
     if exchange.target.transport is Transport.UDP:
+        if exchange.wire_bytes_out > len(exchange.request) > 0:
+            asked += f"; it was sent more than once, {exchange.wire_bytes_out} bytes in all"
+        if exchange.wire_bytes_in > len(exchange.reply) > 0:
+            came += f"; {exchange.wire_bytes_in} bytes came, and no more than these are kept"
         if exchange.request:
             yield wire.datagram(exchange.request, exchange.sent_at, asked, from_device=False)
         if exchange.reply:
             yield wire.datagram(exchange.reply, until, came, from_device=True)
+        return
+    if exchange.target.transport is Transport.LINK:
+        if exchange.wire_bytes_out:  # what was withheld in the last moment did not leave
+            yield wire.frame(exchange.request, exchange.sent_at, asked, from_device=False)
+        if exchange.reply:
+            yield wire.frame(exchange.reply, until, came, from_device=True)
         return
     nothing = not exchange.request and not exchange.reply
     if not connection.is_open:
@@ -172,8 +185,11 @@ def _exchange(exchange: Exchange, connection: _Connection) -> Iterator[Timed]:
 
 
 def _is_plaintext(exchange: Exchange) -> bool:
-    """Whether the transport carried something else than what was recorded."""
-    return any(
+    """
+    Whether the transport carried something else than what was recorded. A datagram may have come
+    twice, or not be kept whole; encrypted ones there are none.
+    """
+    return exchange.target.transport is Transport.TCP and any(
         wire not in (0, len(recorded))
         for wire, recorded in (
             (exchange.wire_bytes_out, exchange.request),
@@ -205,6 +221,12 @@ class _Wire:
         return _packet(
             self._frame(17, head[:6] + total.to_bytes(2, "big") + payload, from_device), at, comment
         )
+
+    def frame(self, payload: bytes, at: datetime, comment: str, *, from_device: bool) -> Timed:
+        """On layer 2 the port is the type of the frame, and there is no IP."""
+        macs = (SCANNER_MAC + self._mac) if from_device else (self._mac + SCANNER_MAC)
+        whole = macs + self._port.to_bytes(2, "big") + payload[:SEGMENT]
+        return _packet(whole.ljust(SHORTEST, b"\0"), at, comment)
 
     def data(
         self, payload: bytes, at: datetime, comment: str, *, from_device: bool

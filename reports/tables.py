@@ -166,6 +166,10 @@ def _asset(asset: Asset) -> dict[str, Any]:
         "conflicts": "; ".join(
             f"{c.field}: " + " / ".join(value for value, _ in c.values) for c in asset.conflicts
         ),
+        "confidence": ", ".join(f"{name} {basis}" for name, basis in asset.confidence.items()),
+        "interface_makers": "; ".join(
+            f"{mac} {maker}" for mac, maker in asset.interface_makers.items()
+        ),
     }
 
 

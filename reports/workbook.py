@@ -60,7 +60,8 @@ def _workbook(sheets: Mapping[str, Sequence[Mapping[str, Any]]], at: datetime) -
             continue
         columns = list(rows[0])
         for x, column in enumerate(columns):
-            width = max(len(column) + 3, *(len(_shown(row[column])) for row in rows))
+            said = {row[column] for row in rows}
+            width = max(len(column) + 3, *(len(_shown(one)) for one in said))
             long = width > WIDEST
             sheet.set_column(x, x, min(max(width, NARROWEST), WIDEST), wrapped if long else text)
             sheet.write_string(0, x, column, heading)

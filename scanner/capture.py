@@ -5,7 +5,9 @@ It keeps IP and transport headers of packets between this machine and the addres
 never a byte of payload: no secret can be in the file, and the length of what was cut off is in the
 headers. Packets of other programs on this machine to the same addresses cannot be told from ours
 and are kept too. The file is a pcap of raw IP packets with nanoseconds (link type 101). Why headers
-only: docs/decisions/0014-headers-only-capture.md.
+only: docs/decisions/0014-headers-only-capture.md. Where a plan asks on layer 2, and only there, the
+heads of PROFINET's DCP frames between this machine and neighbours of the plan are kept beside it in
+a second file (link type 1).
 
 The helper is started before the scanning process gives up its rights and serves one scan after
 another. Told to end, it goes on until the wire is quiet; so it does when its parent dies, and then
@@ -32,7 +34,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import (
     IPv4Network,
     IPv6Network,
@@ -47,6 +49,8 @@ from typing import Any
 from scanner import privileges
 
 FILE = "capture.pcap"
+LINK_FILE = "link.pcap"
+ARP_TABLE = Path("/proc/net/arp")
 MOST_BYTES = 16 * 1024 * 1024
 """About 260,000 packets: two thousand devices. The audit holds of them what we sent."""
 ANSWER_S = 5.0
@@ -68,7 +72,7 @@ _FRAMES = _BLOCK // _FRAME * _BLOCKS
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_IPV6 = 3, 0x0800, 0x86DD
 _SOL_PACKET, _RX_RING, _STATISTICS, _VERSION, _TPACKET_V2 = 263, 5, 6, 10, 1
 _SO_ATTACH_FILTER = 26
-_LOAD, _MASK, _EQUAL, _JUMP, _RETURN = 0x20, 0x54, 0x15, 0x05, 0x06
+_LOAD, _LOAD_HALF, _MASK, _EQUAL, _JUMP, _RETURN = 0x20, 0x28, 0x54, 0x15, 0x05, 0x06
 """Instructions of classic BPF, in the words of linux/bpf_common.h."""
 _HOST, _OUTGOING = 0, 4
 _LOOPBACK = 772
@@ -77,7 +81,11 @@ _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _RING = struct.Struct("=IIIHHII")
 _ENTRY = struct.Struct("<IIII")
-_MAGIC, _LINK_RAW, _LONGEST = 0xA1B23C4D, 101, 65535
+_MAGIC, _LINK_RAW, _LINK_ETHERNET, _LONGEST = 0xA1B23C4D, 101, 1, 65535
+_ETH_P_PROFINET, _DCP, _DCP_MASK = 0x8892, 0xFEFC, 0xFFFC
+"""The FrameIDs of DCP are FEFC to FEFF."""
+LINK_HEADERS = 26
+"""Ethernet, FrameID and the header of DCP; no block of it, where names and addresses stand."""
 _MOST_NETWORKS = 400
 _TWIN_NS = 50_000_000
 """The same packet on another interface comes within this."""
@@ -90,13 +98,16 @@ class Captured:
     """
     `dropped` by the kernel, because we were too slow; `full`: the file reached its limit;
     `clock_set_s`: the wall clock was set by so much meanwhile. The times in the file go on as if it
-    had not been.
+    had not been. `frames` are those of layer 2, `stations` the MAC addresses that they went to or
+    came from ("02:00:…"), with the addresses of the plan that each of them had.
     """
 
     packets: int
     dropped: int
     full: bool
     clock_set_s: float = 0.0
+    frames: int = 0
+    stations: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -205,6 +216,10 @@ class Chosen:
         """Whether the device took a connection that did not end on both sides yet."""
         return any(seen & _ACK for seen in self._open.values())
 
+    @property
+    def orphaned(self) -> bool:
+        return self._orphaned
+
     def parent_died(self) -> None:
         self._orphaned = True
 
@@ -259,6 +274,55 @@ class Chosen:
                 self._open[key] |= _ACK
             if packet.flags & _RST or self._open[key] & 3 == 3:
                 del self._open[key]
+
+
+class Stations:
+    """
+    Which DCP frames are kept: those to a neighbour that has an address of the plan, and those that
+    come from one to which such a frame went. `table` is read anew when a frame leaves for a MAC
+    address that is not known.
+    """
+
+    def __init__(self, scope: Scope, table: Path = ARP_TABLE) -> None:
+        self._scope = scope
+        self._table = table
+        self._recent: dict[tuple[bytes, bool], tuple[int, int]] = {}
+        self.known: dict[bytes, tuple[str, ...]] = {}
+        """MAC address → its addresses of the plan."""
+
+    def keeps(self, frame: bytes, *, interface: int, kind: int, at: int) -> bool:
+        """`kind` is the packet type of packet(7); `at` in nanoseconds."""
+        outgoing = kind == _OUTGOING
+        if len(frame) < LINK_HEADERS or (not outgoing and kind != _HOST):
+            return False
+        mac = frame[:6] if outgoing else frame[6:12]
+        if outgoing and mac not in self.known:
+            self._look_up(mac)
+        if mac not in self.known:
+            return False
+        seen = self._recent.get((frame, outgoing))
+        if seen is not None and seen[0] != interface and at - seen[1] < _TWIN_NS:
+            return False  # it passed a bridge and its port
+        if len(self._recent) > 1000:
+            self._recent.clear()
+        self._recent[(frame, outgoing)] = (interface, at)
+        return True
+
+    def _look_up(self, mac: bytes) -> None:
+        """proc(5), /proc/net/arp: IP address, HW type, flags (0x2: complete), HW address, …"""
+        try:
+            lines = self._table.read_text(encoding="ascii", errors="replace").splitlines()[1:]
+        except OSError:
+            return
+        found = []
+        for fields in map(str.split, lines):
+            if len(fields) >= 4 and fields[3].lower() == mac.hex(":"):
+                with suppress(ValueError):
+                    address = ip_address(fields[0])
+                    if address.packed in self._scope:
+                        found.append(str(address))
+        if found:
+            self.known[mac] = tuple(found)
 
 
 # --- the kernel's part --------------------------------------------------------------------------
@@ -316,13 +380,27 @@ def filter_program(networks: Sequence[Network]) -> bytes:
     return b"".join(struct.pack("=HBBI", *one) for one in program)
 
 
+def link_program() -> bytes:
+    """Classic BPF over whole frames: LINK_HEADERS bytes of those of DCP."""
+    program = [
+        (_LOAD_HALF, 0, 0, 12),
+        (_EQUAL, 0, 4, _ETH_P_PROFINET),
+        (_LOAD_HALF, 0, 0, 14),
+        (_MASK, 0, 0, _DCP_MASK),
+        (_EQUAL, 0, 1, _DCP),
+        (_RETURN, 0, 0, LINK_HEADERS),
+        (_RETURN, 0, 0, 0),
+    ]
+    return b"".join(struct.pack("=HBBI", *one) for one in program)
+
+
 class Ring:
     """The kernel's ring of packet headers on all interfaces. Needs CAP_NET_RAW; raises OSError."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
-        program = filter_program(networks)
+    def __init__(self, program: bytes, kind: socket.SocketKind = socket.SOCK_DGRAM) -> None:
+        """Packets that `program` lets pass, beginning with IP; with SOCK_RAW, with Ethernet."""
         code = ctypes.create_string_buffer(program, len(program))
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+        self._socket = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ALL))
         try:
             fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
@@ -344,7 +422,7 @@ class Ring:
         """(nanoseconds, interface, type, whether loopback, length, packet cut) of all that waits"""
         for _ in range(_FRAMES):
             at = self._next * _FRAME
-            status, length, kept, _, start, seconds, nanoseconds = _RING.unpack_from(self._ring, at)
+            status, length, kept, start, _, seconds, nanoseconds = _RING.unpack_from(self._ring, at)
             if not status & _USER:
                 return
             interface, hardware, kind = struct.unpack_from("=iHB", self._ring, at + 36)
@@ -372,7 +450,7 @@ class Ring:
 class Writer:
     """A pcap file that stays readable whenever it is cut off. Packets of a resumed run follow."""
 
-    def __init__(self, path: Path, *, most: int = MOST_BYTES) -> None:
+    def __init__(self, path: Path, *, most: int = MOST_BYTES, link_type: int = _LINK_RAW) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         size = _whole(self._file)
         os.ftruncate(self._file, size)
@@ -381,7 +459,7 @@ class Writer:
         self.packets = 0
         self.full = False
         if not size:
-            self._add(struct.pack("<IHHiIII", _MAGIC, 2, 4, 0, 0, _LONGEST, _LINK_RAW))
+            self._add(struct.pack("<IHHiIII", _MAGIC, 2, 4, 0, 0, _LONGEST, link_type))
             self.flush()
 
     def _add(self, data: bytes) -> None:
@@ -390,11 +468,15 @@ class Writer:
 
     def keep(self, at: int, packet: Headers) -> None:
         """`at` in nanoseconds since 1970."""
-        if self._left < _ENTRY.size + len(packet.data):
+        self.keep_head(at, packet.data, packet.length)
+
+    def keep_head(self, at: int, head: bytes, length: int) -> None:
+        """The beginning of something that is `length` bytes long."""
+        if self._left < _ENTRY.size + len(head):
             self.full = True
             return
-        entry = _ENTRY.pack(*divmod(at, 1_000_000_000), len(packet.data), packet.length)
-        self._add(entry + packet.data)
+        entry = _ENTRY.pack(*divmod(at, 1_000_000_000), len(head), length)
+        self._add(entry + head)
         self.packets += 1
 
     def flush(self) -> None:
@@ -436,11 +518,16 @@ class _Sitting:
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         networks = collapsed(ip_network(text) for text in order["scope"])
-        self.ring = Ring(networks)
+        self.ring = Ring(filter_program(networks))
+        self.link: _Link | None = None
         try:
+            if order.get("link"):
+                self.link = _Link(Path(order["link"]), Stations(Scope(networks)))
             self._writer = Writer(Path(order["path"]))
         except OSError:
             self.ring.close()
+            if self.link is not None:
+                self.link.close()
             raise
         ours = (ip_address(text).packed for text in order["ours"])
         self.chosen = Chosen(Scope(networks), ours)
@@ -458,6 +545,8 @@ class _Sitting:
                 self._writer.keep(at - shift, packet)
                 self.last = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         self._writer.flush()
+        if self.link is not None and self.link.take(shift, keep=not self.chosen.orphaned):
+            self.last = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
     def _set_by(self) -> int:
         shift = _offset() - self._offset
@@ -479,11 +568,57 @@ class _Sitting:
         dropped = self.ring.dropped()
         self.ring.close()
         self._writer.close()
-        return Captured(
+        found = Captured(
             packets=self._writer.packets,
             dropped=dropped,
             full=self._writer.full,
             clock_set_s=self._set_by() / 1e9,
+        )
+        return found if self.link is None else self.link.end(found)
+
+    def files(self) -> list[int]:
+        """What becomes readable when something passed."""
+        rings = [self.ring] if self.link is None else [self.ring, self.link.ring]
+        return [ring.fileno() for ring in rings]
+
+
+class _Link:
+    """What is kept of layer 2, where the plan asks there."""
+
+    def __init__(self, path: Path, stations: Stations) -> None:
+        self.ring = Ring(link_program(), socket.SOCK_RAW)
+        self._stations = stations
+        try:
+            self._writer = Writer(path, link_type=_LINK_ETHERNET)
+        except OSError:
+            self.ring.close()
+            raise
+
+    def take(self, shift: int, *, keep: bool) -> bool:
+        """Keep what waits; whether anything was. Without `keep` it is another program's."""
+        before = self._writer.packets
+        for at, interface, kind, loopback, length, data in self.ring.packets():
+            if not keep or loopback:
+                continue
+            if self._stations.keeps(data, interface=interface, kind=kind, at=at):
+                self._writer.keep_head(at - shift, data, length)
+        self._writer.flush()
+        return self._writer.packets > before
+
+    def close(self) -> None:
+        self.ring.close()
+        self._writer.close()
+
+    def end(self, found: Captured) -> Captured:
+        """`found`, with what was kept here."""
+        dropped = self.ring.dropped()
+        self.close()
+        return replace(
+            found,
+            dropped=found.dropped + dropped,
+            full=found.full or self._writer.full,
+            frames=self._writer.packets,
+            stations={mac.hex(":"): has for mac, has in self._stations.known.items()},
         )
 
 
@@ -495,7 +630,7 @@ def serve(orders: int, answers: int) -> None:
     sitting: _Sitting | None = None
     waiting = b""
     while True:
-        watched = [orders] if sitting is None else [orders, sitting.ring.fileno()]
+        watched = [orders] if sitting is None else [orders, *sitting.files()]
         readable = select.select(watched, [], [])[0]
         if sitting is not None:
             sitting.take()
@@ -571,12 +706,19 @@ class Helper:
     def is_well(self) -> bool:
         return not self.problem
 
-    def begin(self, scope: Iterable[str], ours: Iterable[str], path: Path) -> bool:
+    def begin(
+        self, scope: Iterable[str], ours: Iterable[str], path: Path, link: Path | None = None
+    ) -> bool:
         """
         Watch from now on; False, with `problem`, where that is not possible. `scope` are networks
-        and addresses, `ours` the addresses that this machine has towards them.
+        and addresses, `ours` the addresses that this machine has towards them. `link` is where the
+        heads of frames on layer 2 are kept; None: nowhere.
         """
-        order = {"do": "begin", "scope": list(scope), "ours": list(ours), "path": str(path)}
+        order: dict[str, object] = {
+            "do": "begin", "scope": list(scope), "ours": list(ours), "path": str(path),
+        }  # fmt: skip
+        if link is not None:
+            order["link"] = str(link)
         return "begun" in self._ask(order)
 
     def end(self) -> Captured | None:
@@ -586,7 +728,7 @@ class Helper:
             return None
         return Captured(
             packets=told["packets"], dropped=told["dropped"], full=told["full"],
-            clock_set_s=told["clock_set_s"],
+            clock_set_s=told["clock_set_s"], frames=told["frames"], stations=told["stations"],
         )  # fmt: skip
 
     def close(self) -> None:

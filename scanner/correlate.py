@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from typing import Literal
+from typing import Final, Literal
 
 from scanner.facts import (
     ClaimedDevice,
@@ -23,11 +23,13 @@ from scanner.facts import (
     LinkAddress,
     Neighbour,
 )
+from scanner.makers import maker
 from scanner.model import (
     ACTIVE,
     IDENTITY_FIELDS,
     NOBODY_THERE,
     Asset,
+    Confidence,
     Conflict,
     DeviceClass,
     Exchange,
@@ -39,7 +41,7 @@ from scanner.model import (
     Service,
 )
 
-DECLARED = "declared"
+DECLARED: Final = "declared"
 """Stands in `sources` and conflicts where a value comes from the site file."""
 
 SETTLED = frozenset({Outcome.ANSWERED, Outcome.REFUSED, Outcome.SILENT, Outcome.GARBLED})
@@ -310,6 +312,8 @@ def _device(
         observations=tuple(o.id for o in ordered),
         expected_services=declared.expected_services if declared else (),
         origins=_unique(map(origin, ordered)),
+        confidence=resolved.confidence,
+        interface_makers=_interface_makers(fact for fact, _ in own),
     )
     return [device, *(_behind(device, sub, behind[sub]) for sub in sorted(behind, key=_natural))]
 
@@ -338,7 +342,16 @@ def _behind(device: Asset, sub_address: str, facts: Sequence[tuple[Fact, Observa
         fact_sources=tuple(o.id for _, o in facts),
         observations=_unique(o.id for _, o in facts),
         origins=_unique(origin(o) for _, o in facts),
+        confidence=resolved.confidence,
     )
+
+
+def _interface_makers(facts: Iterable[Fact]) -> dict[str, str]:
+    """What the MAC addresses that were told of a device say of its interfaces."""
+    macs = (
+        fact.mac for fact in facts if isinstance(fact, LinkAddress | ClaimedDevice) and fact.mac
+    )
+    return {mac: made_by for mac in macs if (made_by := maker(mac))}
 
 
 def origin(observation: Observation) -> str:
@@ -381,6 +394,7 @@ def _claimed(zone: str, address: str, observations: Sequence[Observation]) -> As
         fact_sources=tuple(o.id for _, o in told),
         observations=tuple(o.id for o in ordered),
         origins=_unique(map(origin, ordered)),
+        interface_makers=_interface_makers(fact for fact, _ in told),
     )
 
 
@@ -408,6 +422,7 @@ def _without_address(declared: Declared) -> Asset:
         identity=Identity(),
         services=(),
         sources={"device_class": (DECLARED,)} if declared.device_class else {},
+        confidence={"device_class": DECLARED} if declared.device_class else {},
         conflicts=(),
         presence=Presence.DECLARED_WITHOUT_ADDRESS,
         declared=declared.identity,
@@ -455,6 +470,7 @@ class _Resolved:
     device_class: DeviceClass
     sources: dict[str, tuple[str, ...]]
     conflicts: tuple[Conflict, ...]
+    confidence: dict[str, Confidence]
 
 
 def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | None) -> _Resolved:
@@ -469,6 +485,7 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
     values: dict[str, str] = {}
     sources: dict[str, tuple[str, ...]] = {}
     conflicts: list[Conflict] = []
+    confidence: dict[str, Confidence] = {}
     for name in IDENTITY_FIELDS:
         candidates = [
             (value, o.id) for fact, o in told if (value := clean(getattr(fact, name))) is not None
@@ -478,6 +495,9 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
         imported = [o.imported for fact, o in told if clean(getattr(fact, name)) is not None]
         shown, source = _choose(name, candidates[: imported.count(imported[0])])
         values[name] = shown
+        confidence[name] = next(
+            fact.basis for fact, o in told if o.id == source and clean(getattr(fact, name)) == shown
+        )
         sources[name] = _unique(
             (source, *(origin for value, origin in candidates if agree(name, shown, value)))
         )
@@ -489,10 +509,13 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
             conflicts.append(Conflict(field=name, values=((shown, source), *others)))
 
     classes = [(kind, o.id) for fact, o in told if (kind := _class(fact.device_class))]
+    bases: list[Confidence] = [fact.basis for fact, _ in told if _class(fact.device_class)]
     if declared and declared.device_class and declared.device_class is not DeviceClass.UNKNOWN:
         classes.append((declared.device_class, DECLARED))
+        bases.append(DECLARED)
     device_class = classes[0][0] if classes else DeviceClass.UNKNOWN
     if classes:
+        confidence["device_class"] = bases[0]
         sources["device_class"] = _unique(o for kind, o in classes if kind is device_class)
         rest = {kind: origin for kind, origin in reversed(classes) if kind is not device_class}
         if rest:
@@ -504,6 +527,7 @@ def _resolve(facts: Sequence[tuple[Fact, Observation]], declared: Declared | Non
         device_class=device_class,
         sources=sources,
         conflicts=tuple(conflicts),
+        confidence=confidence,
     )
 
 

@@ -26,7 +26,8 @@ from scanner import fragile
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
 from scanner.facts import DeviceIdentity, Fact, LinkAddress, ModbusAccess
 from scanner.governor import Device, Governor
-from scanner.model import CONTROLLERS, NOBODY_THERE, Observation, Outcome, Target, Tier
+from scanner.link import Helper
+from scanner.model import CONTROLLERS, NOBODY_THERE, Observation, Outcome, Target, Tier, Transport
 from scanner.plan import DevicePlan, Plan, PlannedQuestion
 from scanner.session import CanaryAnswered, Evidence, GovernedSession, Grant, outcome_of
 
@@ -83,11 +84,14 @@ class Engine:
         earlier: Iterable[Observation] = (),
         on_progress: Callable[[Progress], None] = lambda progress: None,
         link_address: Callable[[str], str | None] = lambda address: None,
+        link: Helper | None = None,
     ) -> None:
         """
         `finished` are keys not to ask again; `earlier` the observations that go with them.
-        `link_address` tells the MAC address that is known of a neighbour.
+        `link_address` tells the MAC address that is known of a neighbour; `link` sends what goes
+        on layer 2.
         """
+        self._link = link
         self._plan = plan
         self._governor = governor
         self._journal = journal
@@ -279,6 +283,7 @@ class Engine:
             canary=canary,
             at_most_s=visit.granted_s - visit.busy_s,
             ask_canary=None if canary else partial(self._canary_if_needed, visit),
+            link=self._link,
         )
 
     async def _keep(
@@ -421,6 +426,7 @@ class _Visit:
                     q
                     for q in self.plan.questions
                     if q.target == target
+                    and q.target.transport is not Transport.LINK  # a station has one frame
                     and q.probe.tier is Tier.IDENTIFY
                     and q.service == observation.protocol
                 ),

@@ -37,8 +37,11 @@ class Tier(StrEnum):
 
 
 class Transport(StrEnum):
+    """`link` is layer 2: frames without IP, whose port is the type in their Ethernet header."""
+
     TCP = "tcp"
     UDP = "udp"
+    LINK = "link"
 
 
 class Outcome(StrEnum):
@@ -255,6 +258,13 @@ class Conflict:
     """(value, observation id), the preferred one first."""
 
 
+Confidence = Literal["protocol", "table", "text", "declared"]
+"""
+The basis of a shown value, the surest first: a field made for the purpose, a number looked up in a
+table, recognised in free text; declared: the site file's word, nothing was told.
+"""
+
+
 class Presence(StrEnum):
     """Declared against seen: the lists of a walkdown."""
 
@@ -303,6 +313,13 @@ class Asset:
     """What the owner declared that it offers; empty when nothing was declared."""
     origins: tuple[str, ...] = ()
     """What is known of it comes from, in words: "asked", "capture plant.pcap", …"""
+    confidence: dict[str, Confidence] = field(default_factory=dict)
+    """How sure the shown value of a field is; the keys are those of `sources`."""
+    interface_makers: dict[str, str] = field(default_factory=dict)
+    """
+    Each of its MAC addresses, as far as told, to the maker of the interface by the IEEE's registry.
+    That need not be the maker of the device: it is no part of `identity` and no conflict with it.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,9 @@ CONNECT_S = 2.0
 DATAGRAM_S = 6.5
 """The deadline of a question, and the time in which its late reply still finds a socket."""
 
+LAYER_2 = "layer2"
+"""What the site file has to consent to before a frame without IP is planned."""
+
 _FIRST = ("enip", "modbus", "s7")
 """What most controllers speak comes before the other native protocols."""
 _GENERIC = ("snmp", "http", "https", "ssh", "telnet")
@@ -286,6 +289,8 @@ def _forbidden(rule: fragile.Rule, probe: Probe) -> str:
 def _is_asked(probe: Probe, policy: DevicePolicy) -> bool:
     if not policy.tier.allows(probe.tier):
         return False
+    if probe.transport is Transport.LINK and LAYER_2 not in policy.consent:
+        return False
     named = policy.probes is not None and probe.name in policy.probes
     if policy.probes is not None and not named:
         # reading the configuration over SSH is what a login in the site file asks for
@@ -325,6 +330,8 @@ def _condition(probe: Probe) -> str:
 def cost(probe: Probe) -> tuple[int, int]:
     """(usual, worst) number of our packets for one run of a probe on one port."""
     requests = sum(q.at_most * q.packets for q in probe.questions)
+    if probe.transport is Transport.LINK:
+        return requests, requests  # nobody repeats a frame
     if probe.transport is Transport.UDP:
         # Each once more, and for each the kernel's word that an answer came too late to be heard.
         return requests, 4 * requests
@@ -333,14 +340,16 @@ def cost(probe: Probe) -> tuple[int, int]:
     return usual, worst
 
 
-def _rank(probe: Probe) -> tuple[int, int, str, int, int]:
+def _rank(probe: Probe) -> tuple[int, bool, int, str, int, int]:
     service = service_of(probe)
     order = (*_FIRST, "", *_GENERIC)  # "": other native protocols; unnamed generic ones at the end
     unnamed = len(_FIRST) if probe.for_controllers else len(order)
     place = order.index(service) if service in order else unnamed
     # Datagrams before connections, so that "udp_silent" is known when it is asked for.
     way = -ord(probe.transport[0])
-    return probe.tier.rank, place, probe.name, way, min(probe.ports, default=0)
+    # Layer 2 after everything over IP: only then does the kernel know who is a neighbour.
+    on_link = probe.transport is Transport.LINK
+    return probe.tier.rank, on_link, place, probe.name, way, min(probe.ports, default=0)
 
 
 def _connections(device: DevicePlan) -> int:

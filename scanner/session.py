@@ -35,6 +35,7 @@ from scanner.errors import (
 from scanner.facts import Fact
 from scanner.governor import SUSPICIOUS_STEP_S, Device, Governor
 from scanner.guards import open_guard, specs
+from scanner.link import Helper
 from scanner.model import Outcome, Target, Tier, Transport
 from scanner.relay import relayed
 from scanner.spec import (
@@ -48,7 +49,7 @@ from scanner.spec import (
     Span,
     TlsInfo,
 )
-from scanner.wire import Wire
+from scanner.wire import LinkWire, Wire
 
 T = TypeVar("T")
 
@@ -185,12 +186,15 @@ class GovernedSession:
         canary: bool = False,
         at_most_s: float = math.inf,
         ask_canary: Callable[[], Awaitable[None]] | None = None,
+        link: Helper | None = None,
     ) -> None:
         """
         `question` is its key, "" for a canary, which is over (CanaryAnswered) with its first
         answer. `at_most_s` is what its device has left of its time. `ask_canary` is called between
-        two connections where a sign was seen on the first; None: there is no second then.
+        two connections where a sign was seen on the first; None: there is no second then. `link`
+        sends what goes on layer 2; None: nothing does.
         """
+        self._link = link
         self._ask_canary = ask_canary
         self._canary = canary
         self._answers = 0
@@ -207,7 +211,7 @@ class GovernedSession:
         self._question = question
         self._executor = executor
         self._guard: Guard | None = None
-        self._wire: Wire | None = None
+        self._wire: Wire | LinkWire | None = None
         self._tls: ssl.SSLObject | None = None
         self._tls_in = ssl.MemoryBIO()
         self._tls_out = ssl.MemoryBIO()
@@ -501,8 +505,7 @@ class GovernedSession:
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
         self._connections += 1
         self._silence, self._quiet = None, None
-        own_ports = self._probe.own_ports
-        wire = Wire(self._target, self._device, self._governor, self._may_go, own_ports)
+        wire = self._new_wire()
         port = self._target.port
         try:
             with ExitStack() as stack:
@@ -525,12 +528,18 @@ class GovernedSession:
             raise
         self._wire = wire
 
+    def _new_wire(self) -> Wire | LinkWire:
+        whose = (self._target, self._device, self._governor, self._may_go)
+        if self._target.transport is Transport.LINK:
+            return LinkWire(*whose, self._link)
+        return Wire(*whose, self._probe.own_ports, any_port=self._probe.answers_from_any_port)
+
     def _note_silence(self, label: str, since: float | None = None) -> None:
         """What a silence means, unless it is a canary's own: its failure is told by the engine."""
         if self._canary:
             return
         wire, port = self._wire, self._target.port
-        datagram = self._target.transport is Transport.UDP
+        datagram = self._target.transport is not Transport.TCP
         if datagram and self.tier is Tier.LOGIN:
             return  # it is how an agent refuses a community
         if wire is not None and wire.peer_dead:
@@ -547,7 +556,7 @@ class GovernedSession:
         return self._governor.patience_s(
             self._device,
             deadline_s,
-            datagram=self._target.transport is Transport.UDP,
+            datagram=self._target.transport is not Transport.TCP,
             canary=self._canary,
             exempt=self.tier is Tier.LOGIN,
         )
@@ -574,12 +583,13 @@ class GovernedSession:
         clock = self._governor.clock.monotonic
         asked_at = started = clock()
         end = started + deadline_s
-        datagram = self._target.transport is Transport.UDP
+        datagram = self._target.transport is not Transport.TCP
         patience_s = self._patience(deadline_s)
         # Where this port has just left another question unanswered, one datagram is enough.
         once = patience_s < deadline_s and self._target.port in self._device.health.silent_ports
         # A secret is sent once for each attempt that the ledger counts.
-        resends = datagram and request is not None and self.tier is not Tier.LOGIN
+        udp = self._target.transport is Transport.UDP
+        resends = udp and request is not None and self.tier is not Tier.LOGIN
         resend_at = started + patience_s / 2 if resends and not once else None
         if resends and once:
             patience_s /= 2
@@ -810,7 +820,7 @@ class GovernedSession:
         if not judged and not self._governor.is_over(self._target.zone):
             self._judge_end(wire)
 
-    def _judge_end(self, wire: Wire) -> None:
+    def _judge_end(self, wire: Wire | LinkWire) -> None:
         """A connection's end tells as much as an answer: who is alive acknowledges it."""
         if self._target.transport is not Transport.TCP:
             return
@@ -820,7 +830,7 @@ class GovernedSession:
         elif self._quiet is not None and not wire.peer_closed:
             self._governor.note_hung(self._device, port, self._quiet)
 
-    async def _tls_goodbye(self, tls: ssl.SSLObject, wire: Wire) -> None:
+    async def _tls_goodbye(self, tls: ssl.SSLObject, wire: Wire | LinkWire) -> None:
         with suppress(ssl.SSLError, ValueError):
             tls.unwrap()
         if notify := self._tls_out.read():

@@ -35,6 +35,8 @@ Network = IPv4Network | IPv6Network
 ProfileName = Literal["fragile", "default", "robust", "lab"]
 Criticality = Literal["low", "medium", "high", "critical"]
 Consent = Literal["cleartext"]
+OverIp = Literal[Transport.TCP, Transport.UDP]
+"""No flow and no service is on layer 2."""
 
 MAX_UNIT_IDS = 3
 MAX_DNP3_ADDRESSES = 3
@@ -382,7 +384,7 @@ SlTarget = Annotated[SlTargetBlock, BeforeValidator(_spread_level)]
 
 class FlowBlock(Block):
     protocol: Word = Field(description="protocol name: modbus, s7, http, https, ssh, ntp, …")
-    transport: Transport = Field(Transport.TCP, description="tcp or udp")
+    transport: OverIp = Field(Transport.TCP, description="tcp or udp")
     port: Port = Field(description="port of the service")
 
 
@@ -501,7 +503,7 @@ class ServiceBlock(Block):
         description="database, vault, backup or timestamp"
     )
     address: AddressEntry = Field(description="its IP address; names are not looked up")
-    transport: Transport = Field(Transport.TCP, description="tcp or udp")
+    transport: OverIp = Field(Transport.TCP, description="tcp or udp")
     port: Port = Field(description="its port")
 
 

@@ -376,11 +376,22 @@ class Probe:
     UDP: ports of ours from which it is asked, the first that is free; () leaves it to the kernel.
     For protocols whose answers go to fixed ports, wherever the question came from.
     """
+    answers_from_any_port: bool = False
+    """
+    UDP: an answer counts wherever on the device it comes from, since the protocol answers from a
+    port that it chooses anew (TFTP). The question still goes to the port that was planned, and
+    nothing ever goes to the other. Not together with `own_ports`.
+    """
     prepare: Callable[[], object] = lambda: None
     """
     Called once before the first packet of a scan that has this probe in its plan: to load what is
     large, so that no other conversation waits for it.
     """
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.answers_from_any_port and (self.transport is not Transport.UDP or self.own_ports):
+            raise ValueError(f"{self.name}: answers_from_any_port is for UDP without own_ports")
 
 
 # --- checks ------------------------------------------------------------------------------------

@@ -21,8 +21,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from scanner import tripwire
-from scanner.errors import Closed, Halted, Refused, Reset, Silent, Unreachable, WireError, Withheld
+from scanner.errors import (
+    Closed,
+    Halted,
+    Refused,
+    Reset,
+    Silent,
+    ToolBug,
+    Unreachable,
+    WireError,
+    Withheld,
+)
 from scanner.governor import CONNECT_S, Device, Governor, Reservation
+from scanner.link import Helper, Reply
 from scanner.model import Target, Transport
 from scanner.spec import OwnEnd
 
@@ -49,6 +60,8 @@ WINDOW_CLOSES_S = 0.25
 """What is sent into a window that nobody empties has arrived by then."""
 ACKNOWLEDGED_S = 0.001
 """How long an acknowledgement that left by itself may need to be before our FIN."""
+LINK_S = 5.0
+"""How long the helper of layer 2 listens for a reply: as long as a request may take."""
 
 SEGMENT_PACKETS = 4
 """One segment and the retransmissions that fit into a second (at 0.2, 0.4 and 0.8 s)."""
@@ -62,6 +75,8 @@ _TCP_WINDOW_CLAMP = getattr(socket, "TCP_WINDOW_CLAMP", None)
 _TIMESTAMP = 35 if sys.platform == "linux" and struct.calcsize("l") == 8 else None
 """SO_TIMESTAMPNS, which Python's socket module does not name."""
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_STRANGERS = 256
+"""So many datagrams that are not the device's are passed over when a wait is over."""
 
 
 def pieces(data: bytes, segment: int, cap: int | None) -> Iterator[tuple[bytes, int]]:
@@ -98,6 +113,11 @@ class Wire:
     `may_go(begun)` is asked when a packet's turn has come, immediately before it leaves: waiting
     for that turn may have taken the rest of a window. It raises what forbids the packet. `begun` is
     True for the first frame of a connection, which a halt does not keep back.
+
+    `any_port`: datagrams of the device count wherever on it they come from. They are taken by a
+    second socket on the same port of ours, which is not connected and never sends: so whatever
+    leaves goes through the connected one as ever, and an ICMP error is told by it as ever. The
+    kernel hands a datagram to the connected socket where it fits, and to the other else.
     """
 
     def __init__(
@@ -107,8 +127,11 @@ class Wire:
         governor: Governor,
         may_go: Callable[[bool], None],
         own_ports: tuple[int, ...] = (),
+        *,
+        any_port: bool = False,
     ) -> None:
         self._own_ports = own_ports
+        self._any_port = any_port
         self._target = target
         self._device = device
         self._governor = governor
@@ -119,6 +142,8 @@ class Wire:
         kind = socket.SOCK_STREAM if self._stream else socket.SOCK_DGRAM
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
+        self._beside: socket.socket | None = None
+        """Takes what the device sends from other ports; it never sends."""
         if not self._stream and _TIMESTAMP is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
         self._datagram_age_s = 0.0
@@ -200,6 +225,8 @@ class Wire:
             if self._own_ports:
                 self._bind_own()
             await self._connect(timeout_s)  # sends nothing
+            if self._any_port:
+                self._listen_beside()
         self.connected = True
 
     def _bind_own(self) -> None:
@@ -220,6 +247,23 @@ class Wire:
             return
         ports = ", ".join(map(str, self._own_ports))
         raise Withheld(f"another program on this machine has UDP ports {ports}: nothing was sent")
+
+    def _listen_beside(self) -> None:
+        """
+        A socket on the port that the connected one has, which is shared from here on only: a port
+        that the kernel gives away is nobody else's. Raises Withheld where it cannot be had.
+        """
+        beside = socket.socket(self._socket.family, socket.SOCK_DGRAM)
+        self._beside = beside
+        beside.setblocking(False)
+        if _TIMESTAMP is not None:
+            beside.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+        try:
+            for one in (self._socket, beside):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            beside.bind(self._socket.getsockname())
+        except OSError as error:
+            raise Withheld(f"no socket for answers from other ports: {error.strerror}") from error
 
     def own_end(self) -> OwnEnd:
         """Of a connected datagram socket."""
@@ -306,25 +350,7 @@ class Wire:
         *,
         after_halt_s: float = 0.0,
     ) -> T:
-        """
-        The result of `work`, Silent after the time, or Halted when everything is stopped and
-        `after_halt_s` have passed since.
-        """
-        halted = asyncio.ensure_future(self._governor.until_halted())
-        try:
-            both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
-            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done() and halted.done() and after_halt_s > 0:
-                await asyncio.wait({work}, timeout=min(after_halt_s, timeout_s))
-            if work.done():
-                return work.result()
-            if halted.done():
-                raise Halted(self._governor.halt_reason or "halted")
-            raise Silent(silence)
-        finally:
-            for task in (work, halted):
-                task.cancel()
-            await asyncio.gather(work, halted, return_exceptions=True)
+        return await _before(self._governor, work, timeout_s, silence, after_halt_s=after_halt_s)
 
     # --- talk -----------------------------------------------------------------------------------
 
@@ -395,22 +421,42 @@ class Wire:
         return struct.unpack_from("=I", info, 52)[0] / 1000 if len(info) >= 56 else 0.0
 
     async def _read(self, size: int) -> bytes:
-        if self._stream or _TIMESTAMP is None:
+        if self._stream or (_TIMESTAMP is None and self._beside is None):
             return await self._loop.sock_recv(self._socket, size)
+        sockets = [one for one in (self._socket, self._beside) if one is not None]
         while True:
-            try:
-                data, told, _, _ = self._socket.recvmsg(size, 64)
-                break
-            except BlockingIOError:
-                pass
+            for one in sockets:
+                with suppress(BlockingIOError):
+                    if (data := self._take(one, size)) is not None:
+                        return data
+            # Also after a stranger's datagram: who never stops must not keep the loop.
             ready: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_reader(self._socket, _settle, ready)
+            for one in sockets:
+                self._loop.add_reader(one, _settle, ready)
             try:
                 await ready
             finally:
-                self._loop.remove_reader(self._socket)
+                for one in sockets:
+                    self._loop.remove_reader(one)
+
+    def _take(self, one: socket.socket, size: int) -> bytes | None:
+        """
+        The datagram that waits at one of our sockets, or None when it is not the device's. Raises
+        BlockingIOError when none waits, OSError.
+        """
+        told: list[tuple[int, int, bytes]] = []
+        if _TIMESTAMP is None:
+            data, sender = one.recvfrom(size)
+        else:
+            data, told, _, sender = one.recvmsg(size, 64)
+        if one is self._beside and not self._is_device(sender):
+            return None
         self._datagram_age_s = self._age_of(told)
         return data
+
+    def _is_device(self, sender: tuple[object, ...]) -> bool:
+        told = ip_address(str(sender[0]).partition("%")[0])
+        return told == ip_address(self._target.address.partition("%")[0])
 
     def _age_of(self, told: list[tuple[int, int, bytes]]) -> float:
         """Of a datagram by its SO_TIMESTAMPNS; a clock that was set meanwhile is not believed."""
@@ -458,7 +504,13 @@ class Wire:
         try:
             return self._socket.recv(size)
         except OSError:
-            return None
+            pass
+        if self._beside is not None:
+            with suppress(OSError):
+                for _ in range(_STRANGERS):
+                    if (data := self._take(self._beside, size)) is not None:
+                        return data
+        return None
 
     # --- end ------------------------------------------------------------------------------------
 
@@ -486,6 +538,8 @@ class Wire:
             pass
         finally:
             self._socket.close()
+            if self._beside is not None:
+                self._beside.close()
 
     async def _close_stream(self) -> None:
         over = self._is_over()
@@ -582,7 +636,7 @@ class Wire:
         last = 0.0
         while (left := end - self._loop.time()) > 0:
             try:
-                data = await asyncio.wait_for(self._loop.sock_recv(self._socket, 65536), left)
+                data = await asyncio.wait_for(self._read(65536), left)
             except TimeoutError:
                 break
             if self._stream and not data:
@@ -593,6 +647,122 @@ class Wire:
                 return False
             last = self._loop.time()
         return last > end - seconds / 2
+
+
+async def _before(
+    governor: Governor,
+    work: asyncio.Future[T],
+    timeout_s: float,
+    silence: str,
+    *,
+    after_halt_s: float = 0.0,
+) -> T:
+    """
+    The result of `work`, Silent after the time, or Halted when everything is stopped and
+    `after_halt_s` have passed since.
+    """
+    halted = asyncio.ensure_future(governor.until_halted())
+    try:
+        both: set[asyncio.Future[object]] = {work, halted}  # type: ignore[arg-type]
+        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and halted.done() and after_halt_s > 0:
+            await asyncio.wait({work}, timeout=min(after_halt_s, timeout_s))
+        if work.done():
+            return work.result()
+        if halted.done():
+            raise Halted(governor.halt_reason or "halted")
+        raise Silent(silence)
+    finally:
+        for task in (work, halted):
+            task.cancel()
+        await asyncio.gather(work, halted, return_exceptions=True)
+
+
+class LinkWire:
+    """
+    One question on layer 2, with what a session uses of `Wire`. The frame is the helper's to send:
+    here it is counted, as one packet, and never repeated. There is no connection to end, and no
+    kernel of ours answers what comes late.
+    """
+
+    peer_dead = False
+    peer_closed = False
+    round_trip_s: float | None = None
+
+    def __init__(
+        self,
+        target: Target,
+        device: Device,
+        governor: Governor,
+        may_go: Callable[[bool], None],
+        helper: Helper | None,
+    ) -> None:
+        """`helper` None: this process may not send frames, and nothing is asked."""
+        self._target = target
+        self._device = device
+        self._governor = governor
+        self._may_go = may_go
+        self._helper = helper
+        self._coming: asyncio.Future[Reply | None] | None = None
+        self._heard: Reply | None = None
+        self.connected = False
+        self.bytes_out = 0
+        self.bytes_in = 0
+
+    async def connect(self, timeout_s: float = CONNECT_S) -> None:
+        """Sends nothing. Raises Withheld without a helper."""
+        if self._helper is None:
+            raise Withheld("layer 2: this process may not send frames (CAP_NET_RAW)")
+        self.connected = True
+
+    def own_end(self) -> OwnEnd:
+        raise ToolBug("a frame has no address and no port of ours")
+
+    async def send(self, data: bytes, *, closing: bool = False) -> None:
+        """One frame. Raises Withheld where the helper refuses it, and whatever `may_go` raises."""
+        if self._helper is None or self.bytes_out:
+            raise ToolBug("on layer 2 a session sends one frame")
+        now = self._governor.clock.monotonic
+        reservation = await self._governor.reserve(self._device, 1, zone=self._target.zone)
+        used = 0
+        try:
+            self._may_go(False)
+            used = 1  # what happens from here on may have happened after it left
+            self._coming = await self._helper.send(self._target.address, data, LINK_S)
+            self.bytes_out = len(data)
+            reservation.left(now())
+        except Withheld:
+            used = 0
+            raise
+        finally:
+            reservation.settle(used, now())
+
+    def settle(self, *, dead: bool = False) -> None:
+        """Nothing was set aside for a second frame."""
+
+    def heard_ago_s(self) -> float:
+        return self._heard.age_s if self._heard is not None else 0.0
+
+    async def receive(
+        self, timeout_s: float, size: int = 65536, *, after_halt_s: float = 0.0
+    ) -> bytes:
+        """The one reply that may come. Raises Silent, Halted."""
+        silence = f"{self._target.address}, layer 2: no answer within the deadline"
+        coming, self._coming = self._coming, None
+        if coming is None or timeout_s <= 0:
+            raise Silent(silence)
+        self._heard = await _before(
+            self._governor, coming, timeout_s, silence, after_halt_s=after_halt_s
+        )
+        if self._heard is None:
+            raise Silent(silence)
+        self.bytes_in += len(self._heard.frame)
+        return self._heard.frame[:size]
+
+    async def close(self, *, at_leisure: bool = False) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+        self.connected = False
 
 
 def _settle(ready: asyncio.Future[None]) -> None:

@@ -220,8 +220,8 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
     `async with governed(PROBE, port, …) as session`: the real door, to a server on loopback.
 
     Keyword arguments: address, key, options, known, login, default_credentials, attempts, evidence,
-    governor, profile, tier. `session.evidence_kept`, `session.device` and `session.governor` are
-    there to look at.
+    governor, profile, tier, link. `session.evidence_kept`, `session.device` and `session.governor`
+    are there to look at.
     """
 
     @asynccontextmanager
@@ -237,6 +237,7 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
         tier: Tier | None = None,
         budget: int = 10_000,
         attempts: object | None = None,
+        link: object | None = None,
         **grant: object,
     ) -> AsyncIterator[GovernedSession]:
         governor = governor or Governor(
@@ -266,6 +267,7 @@ def governed() -> Callable[..., AbstractAsyncContextManager[GovernedSession]]:
                 ),
                 question="q",
                 executor=executor,
+                link=link,
             )
             session.evidence_kept = evidence
             session.device = device

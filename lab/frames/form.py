@@ -85,6 +85,8 @@ class Protocol:
     filler: bytes = b"A" * 16384
     """About 16 KiB that a reader of the protocol does not refuse at once."""
     speaks_first: bool = False
+    answers_from_new_port: bool = False
+    """Each datagram is answered from a port of its own (the transfer identifier of TFTP)."""
 
     # --- how a device says that it cannot answer now
     busy: Callable[[bytes], bytes] | None = None

@@ -17,7 +17,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 
 from scanner.audit import requests
-from scanner.audit.packets import ACK, FIN, RST, SYN, Packet
+from scanner.audit.packets import ACK, FIN, RST, SYN, US, Packet
 from scanner.model import Certificate, CertifiedPromise, Exchange, Safety, Tier, Transport
 
 SCHEMA = "walkdown-certificate/1"
@@ -235,6 +235,8 @@ class _Seen:
 
     def _is_ours(self, address: str) -> bool:
         """Our own address may lie inside a zone; where it is not on record, it is none of those."""
+        if address == US:
+            return True
         return address in self.all.ours if self.all.ours else address not in self.device
 
     def counted(self) -> Iterator[tuple[int, Packet]]:
@@ -565,8 +567,8 @@ def _on_the_wire(seen: _Seen) -> Counter[tuple[str, int, str]]:
     for one in seen.connections:
         wire[(one.target, one.port, "tcp")] += one.sent
     for p in seen.ours:
-        if p.protocol == "udp":
-            wire[(p.target, p.target_port, "udp")] += p.payload
+        if p.protocol in ("udp", "link"):
+            wire[(p.target, p.target_port, p.protocol)] += p.payload
     return wire
 
 

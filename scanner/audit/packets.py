@@ -2,14 +2,15 @@
 Reads the headers that a scan's own capture kept: what a device saw of us, packet by packet.
 
 A pcap file of raw IP packets, cut behind the transport header; the length of the payload is
-computed from the headers. Anything unexpected raises Unreadable: it cannot be audited then.
-Sources: draft-ietf-opsawg-pcap, RFC 791, RFC 8200, RFC 9293, RFC 768.
+computed from the headers. And, where layer 2 was asked, one of Ethernet frames, cut behind the
+header of DCP. Anything unexpected raises Unreadable: it cannot be audited then.
+Sources: draft-ietf-opsawg-pcap, RFC 791, RFC 8200, RFC 9293, RFC 768, IEEE 802.3, IEC 61158-6-10.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -17,7 +18,14 @@ from mmap import mmap
 
 Capture = bytes | mmap
 FIN, SYN, RST, ACK = 1, 2, 4, 16
-_MAGIC, _LINK_RAW = 0xA1B23C4D, 101
+_MAGIC, _LINK_RAW, _LINK_ETHERNET = 0xA1B23C4D, 101, 1
+_PROFINET = 0x8892
+_DCP = struct.Struct("!6s6sHHBB6xH")
+"""MAC addresses, type, FrameID, service and its type, length of what follows; 26 bytes."""
+_IDENTIFY = (0xFEFE, 5, 0)
+_SHORTEST = 60
+US = ""
+"""The sender of what this machine sent on layer 2, where it has no address of IP."""
 _ENTRY = struct.Struct("<IIII")
 _FRAGMENT = 44
 _EXTENSIONS = {0: "hop-by-hop options", 43: "a routing header", 44: "a fragment", 60: "IP options"}
@@ -34,7 +42,8 @@ class Unreadable(Exception):
 class Packet:
     """
     One packet; `payload` in bytes, `flags` those of TCP or the type of an ICMP message. `odd`
-    names what a well-formed packet does not have.
+    names what a well-formed packet does not have. Protocol "link" is a frame of layer 2: its ports
+    are the type in its header, and its payload what DCP says, without padding.
     """
 
     at: float
@@ -63,11 +72,26 @@ def _text(address: bytes) -> str:
 
 def read(capture: Capture) -> Iterator[Packet]:
     """Raises Unreadable. A last packet that was cut off in the writing is left out."""
+    for at, packet, length in _entries(capture, _LINK_RAW, "raw IP packets"):
+        yield _packet(at, packet, length)
+
+
+def read_link(capture: Capture, stations: Mapping[str, str]) -> Iterator[Packet]:
+    """
+    The same of frames on layer 2. `stations`: MAC address ("02:00:…") → address of the plan. Raises
+    Unreadable, also for a frame from or to nobody known.
+    """
+    for at, head, length in _entries(capture, _LINK_ETHERNET, "Ethernet frames"):
+        yield _frame(at, head, length, stations)
+
+
+def _entries(capture: Capture, wanted: int, what: str) -> Iterator[tuple[float, bytes, int]]:
+    """(seconds, what was kept, length on the wire)"""
     if len(capture) < 24:
         raise Unreadable("no capture: its header is missing")
     magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", capture)
-    if magic != _MAGIC or link != _LINK_RAW:
-        raise Unreadable("not a capture of raw IP packets with nanoseconds")
+    if magic != _MAGIC or link != wanted:
+        raise Unreadable(f"not a capture of {what} with nanoseconds")
     place = 24
     while place + _ENTRY.size <= len(capture):
         seconds, nanoseconds, kept, length = _ENTRY.unpack_from(capture, place)
@@ -75,7 +99,28 @@ def read(capture: Capture) -> Iterator[Packet]:
         if len(packet) < kept:
             return
         place += _ENTRY.size + kept
-        yield _packet(seconds + nanoseconds / 1e9, packet, length)
+        yield seconds + nanoseconds / 1e9, packet, length
+
+
+def _frame(at: float, head: bytes, length: int, stations: Mapping[str, str]) -> Packet:
+    if len(head) < _DCP.size:
+        raise Unreadable("a frame whose head is cut")
+    to, by, kind, frame_id, service, service_type, said = _DCP.unpack_from(head)
+    target, source = stations.get(to.hex(":")), stations.get(by.hex(":"))
+    if kind != _PROFINET or (target is None) == (source is None):
+        raise Unreadable("a frame that is not between this machine and a device")
+    odd = []
+    if target is not None and (frame_id, service, service_type) != _IDENTIFY:
+        odd.append(f"DCP service {service}, type {service_type}, FrameID {frame_id:#06x}")
+    if length < _SHORTEST:
+        odd.append(f"a frame of {length} bytes")
+    if 14 + 12 + said > length:
+        odd.append("a length that does not fit")
+    return Packet(
+        at=at, source=source or US, target=target or US, protocol="link", source_port=_PROFINET,
+        target_port=_PROFINET, flags=0, sequence=0, acknowledged=0, payload=12 + said,
+        odd=", ".join(odd),
+    )  # fmt: skip
 
 
 def _packet(at: float, data: bytes, length: int) -> Packet:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from heapq import merge
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from scanner.audit import certificate, packets
 from scanner.audit.certificate import Audited, Limits
 from scanner.errors import StoreError
 from scanner.evidence import Event
-from scanner.model import Certificate, Observation, Outcome, Safety
+from scanner.facts import LinkAddress
+from scanner.model import Certificate, Exchange, Observation, Outcome, Safety, Transport
 from scanner.plan import Plan
 from scanner.store import RunStore
 from scanner.wire import source_towards
@@ -42,14 +44,24 @@ def begin_capture(
     towards the devices.)
     """
     scope = [address for device in plan.devices for address in device.addresses]
+    link = folder.resolve() / capture.LINK_FILE if asks_on_link(plan) else None
     ours = sorted({source for address in scope if (source := source_towards(address))})
     if not wanted:
         return "no capture: turned off", tuple(ours)
     if helper is None:
         return "no capture: this process may not watch packets (CAP_NET_RAW)", tuple(ours)
-    if not helper.begin(scope, ours, folder.resolve() / capture.FILE):
+    if not helper.begin(scope, ours, folder.resolve() / capture.FILE, link):
         return f"no capture: {helper.problem}", tuple(ours)
     return BEGUN, tuple(ours)
+
+
+def asks_on_link(plan: Plan) -> bool:
+    """Whether any question goes out on layer 2."""
+    return any(
+        question.target.transport is Transport.LINK
+        for device in plan.devices
+        for question in device.questions
+    )
 
 
 def note_limits(
@@ -98,7 +110,11 @@ def end_capture(store: RunStore, helper: capture.Helper) -> None:
         words += (
             f"; the clock was set by {found.clock_set_s:+.0f} s meanwhile, times go on as before"
         )
-    store.note("capture", {"whole": found.whole, "words": words})
+    kept: dict[str, object] = {"whole": found.whole, "words": words}
+    if found.stations:
+        kept["words"] = f"{words}; heads of {found.frames} frames of layer 2"
+        kept["stations"] = {mac: list(has) for mac, has in found.stations.items()}
+    store.note("capture", kept)
 
 
 def make(store: RunStore, folder: Path | None) -> Certificate:
@@ -123,6 +139,7 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
         events.pop()
     limits, privileged, ours = _limits(events)
     safety = store.safety()
+    exchanges = tuple(store.exchanges())
 
     def audited(kept: Iterable[packets.Packet] | None, words: str, digest: str) -> Audited:
         return Audited(
@@ -132,7 +149,7 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
             state=store.status().state,
             events=len(events),
             chain_head=events[-1].sha256 if events else "",
-            exchanges=tuple(store.exchanges()),
+            exchanges=exchanges,
             limits=limits,
             safety=SAFETY.validate_json(safety) if safety else None,
             sittings=tuple(_sittings(events)),
@@ -149,6 +166,12 @@ def _made(store: RunStore, folder: Path | None) -> Certificate:
     with _capture(events, folder) as (data, words, digest):
         try:
             kept = packets.read(data) if data is not None else None
+            asked = {one.target.address for one in exchanges if _left_on_link(one)}
+            frames = _frames(store, events, folder, asked) if kept is not None else None
+            if kept is not None and frames is not None:
+                kept = merge(kept, frames, key=lambda packet: packet.at)
+            elif kept is not None and asked:
+                kept, words = None, f"{words}; what was kept of layer 2 is not at hand"
             return certificate.audit(audited(kept, words, digest))
         except packets.Unreadable as problem:
             why = f"the capture cannot be read: {problem}"
@@ -274,6 +297,35 @@ def _capture(
                     yield data, words, digest
 
 
+def _frames(
+    store: RunStore, events: Sequence[Event], folder: Path | None, asked: Collection[str]
+) -> Iterator[packets.Packet] | None:
+    """
+    What was kept of layer 2; None where it is not at hand. Which MAC address is whose says the
+    capture; of a sitting that was killed, and has not said it, the record. Where it has several
+    addresses, it is the one by which it was `asked`.
+    """
+    path = folder / capture.LINK_FILE if folder is not None else None
+    if path is None or not path.exists():
+        return None
+    known: dict[str, list[str]] = {}
+    for told in _told(events, "capture"):
+        for mac, has in told.get("stations", {}).items():
+            known.setdefault(mac, []).extend(has)
+    for one in store.observations():
+        for fact in one.facts:
+            if isinstance(fact, LinkAddress) and fact.told_by == "neighbours":
+                known.setdefault(fact.mac.lower(), []).append(one.address)
+    stations = {
+        mac: next((one for one in has if one in asked), has[0]) for mac, has in known.items()
+    }
+    return packets.read_link(path.read_bytes(), stations)
+
+
+def _left_on_link(exchange: Exchange) -> bool:
+    return exchange.target.transport is Transport.LINK and exchange.wire_bytes_out > 0
+
+
 def text_of(made: Certificate) -> bytes:
     """The certificate as JSON."""
     document = json.dumps(CERTIFICATE.dump_python(made, mode="json"), indent=2).encode()
@@ -301,7 +353,7 @@ def signed(store: RunStore, folder: Path | None) -> Certificate | None:
 def digests(folder: Path) -> dict[str, str]:
     """The files of a run that its signature covers, with their SHA-256."""
     found = {}
-    for name in (FILE, capture.FILE):
+    for name in (FILE, capture.FILE, capture.LINK_FILE):
         path = folder / name
         if path.exists():
             with path.open("rb") as file:

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from probes import bacnet as bacnet_probe
 from probes import http as http_probe
+from probes import profinet as profinet_probe
 from probes import snmp as snmp_probe
 from probes import ssh as ssh_probe
 from scanner import __version__, discovery, installation, signing, site
@@ -202,6 +203,7 @@ RECOGNISE = Recognise(
     http=_http,
     cip_vendor=cip.vendor_name,
     bacnet_vendor=bacnet_probe.vendor_name,
+    profinet_vendor=profinet_probe.vendor_name,
 )
 
 

@@ -75,6 +75,7 @@ class Recognise:
     """By `Server` and title."""
     cip_vendor: Callable[[int], str | None] = _nobody
     bacnet_vendor: Callable[[int], str | None] = _nobody
+    profinet_vendor: Callable[[int], str | None] = _nobody
 
 
 @dataclass(slots=True, kw_only=True)

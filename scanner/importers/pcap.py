@@ -518,15 +518,14 @@ def _dcp(packet: Packet, reading: Reading) -> Iterator[Imported]:
             model=packet.text("pn_dcp.suboption_device_devicevendorvalue"),
             name=packet.text("pn_dcp.suboption_device_nameofstation"),
         ),
-        DeviceIdentity(vendor=PROFINET_VENDORS.get(vendor or 0), basis="table"),
+        DeviceIdentity(
+            vendor=None if vendor is None else reading.recognise.profinet_vendor(vendor),
+            basis="table",
+        ),
     )
     if facts and mac:
         link = (LinkAddress(mac=mac, told_by="profinet"),) if address != mac else ()
         yield from _of(packet, address, "profinet", *link, *facts)
-
-
-PROFINET_VENDORS = {0x002A: "Siemens", 0x015A: "GE"}
-"""Vendor ids that were seen in captures of devices of these makers."""
 
 
 def _dhcp(packet: Packet, reading: Reading) -> Iterator[Imported]:

@@ -15,6 +15,9 @@ table counts for the device of the zone in which the table was read.
 4. A device hangs on the port at which its address is heard and that leads to no other bridge. Of
    several such ports it is the one at which the fewest are heard; a tie is told as such.
 
+5. Assets that share a serial number, an engine id, a host key or a MAC address are told as such:
+   they may be one device with several addresses.
+
 Source: IEEE 802.1Q-2018 clause 8.8 (filtering database: which addresses are heard at a port),
 IEEE 802.1AB-2009 (neighbours), RFC 826 (address resolution).
 """
@@ -24,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scanner.model import Asset, Topology, ZoneInfo
+from scanner.topology.chassis import same_device
 from scanner.topology.graph import MAX_NOTES, Graph
 from scanner.topology.legs import dual_homed, outside
 from scanner.topology.links import find_links
@@ -49,5 +53,5 @@ def build(assets: Sequence[Asset], zones: Sequence[ZoneInfo]) -> Topology:
         dual_homed=legs,
         outside=outside(graph),
         proposals=propose(graph, places),
-        notes=tuple(dict.fromkeys(graph.notes))[:MAX_NOTES],
+        notes=tuple(dict.fromkeys((*same_device(graph), *graph.notes)))[:MAX_NOTES],
     )

@@ -44,6 +44,9 @@ SNMP_GET = bytes.fromhex(
     "302602010104067075626c6963a019020101020100020100300e300c06082b060102010101000500"
 )
 
+READ_NO_FILE = b"\x00\x01walkdown-no-such-file\x00octet\x00"
+UNREACHABLE = 3
+
 
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
@@ -743,6 +746,20 @@ def test_a_datagram_that_was_cut_off_may_have_left_twice(times: int, rows: set[i
         told.ours(20.0 + number, SWITCH, 161, 50000, 0, protocol="udp", payload=len(SNMP_GET))
 
     assert failed(told) == rows
+
+
+def test_an_answer_from_a_port_that_the_device_chose_is_fine_and_a_packet_to_it_is_not() -> None:
+    """Of datagrams the audit looks at where ours went, and at nothing that came."""
+    told = clean()
+    told.record(20.0, SWITCH, 69, "tftp", READ_NO_FILE, udp=True)
+    told.ours(20.0, SWITCH, 69, 50009, 0, protocol="udp", payload=len(READ_NO_FILE))
+    told.theirs(20.01, SWITCH, 32801, 50009, 0, payload=19)
+    told.packets[-1] = replace(told.packets[-1], protocol="udp", sequence=0, acknowledged=0)
+    told.ours(21.0, SWITCH, 0, 0, UNREACHABLE, protocol="icmp", payload=56)  # the kernel's own
+    assert failed(told) == set()
+
+    told.ours(20.02, SWITCH, 32801, 50009, 0, protocol="udp", payload=4)
+    assert failed(told) == {7}
 
 
 def test_a_request_that_was_cut_off_excuses_its_own_bytes_and_no_more() -> None:

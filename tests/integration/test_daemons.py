@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes import ftp, mqtt, ntp, rdp, smb, vnc
+from probes import ftp, mqtt, ntp, rdp, smb, tftp, vnc
 from scanner.errors import Silent
 from scanner.facts import DeviceIdentity, RdpFace, ServiceAccess, SmbFace, VncFace
 from tests.conftest import missing
@@ -28,7 +29,9 @@ from tests.probes.ledger import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
-SERVERS: Mapping[str, str | tuple[str, ...]] = {"smb": "samba (Debian)"}
+SERVERS: Mapping[str, str | tuple[str, ...]] = {
+    "smb": "samba (Debian)", "tftp": "tftpd-hpa (Debian)",
+}  # fmt: skip
 
 Governed = Callable[..., Any]
 STARTS_S = 15.0
@@ -251,6 +254,58 @@ async def test_chrony_tells_its_stratum_and_answers_no_control_message(
 
     assert dict(access.details)["stratum"] == "5"
     assert access.answers_without_login
+
+
+# --- tftpd-hpa ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def tftpd(folder: Path, port: int) -> Iterator[None]:
+    """It gives up root for the user nobody, and serves `folder`/files."""
+    server = program("in.tftpd", "tftpd-hpa")
+    if os.geteuid() != 0:
+        pytest.skip("in.tftpd gives root up, and so needs it first")
+    (folder / "files").mkdir(exist_ok=True)
+    words = (
+        server, "--foreground", "--listen", "--user", "nobody", "--address", f"127.0.0.1:{port}",
+        "--secure", folder / "files",
+    )  # fmt: skip
+    with running(*words, port=port, folder=folder):
+        yield
+
+
+async def test_tftpd_tells_that_it_is_there_from_another_port(
+    governed: Governed, folder: Path
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with tftpd(folder, port):
+        (access,) = await told(governed, tftp.PROBE, port)
+        with pytest.raises(Silent):  # who only listens to the port that was asked
+            await told(governed, replace(tftp.PROBE, answers_from_any_port=False), port)
+
+    assert access == ServiceAccess(
+        protocol="tftp", answers_without_login=True, encrypted=False,
+        details=(("error", "1"), ("message", "File not found")),
+    )  # fmt: skip
+
+
+async def test_of_a_file_that_tftpd_sends_all_the_same_nothing_is_kept(
+    governed: Governed, folder: Path
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with tftpd(folder, port):
+        there = folder / "files" / tftp.FILE
+        there.write_text("a secret of the plant")
+        there.chmod(0o644)
+        async with governed(tftp.PROBE, port) as session:
+            (access,) = await tftp.PROBE.run(session)
+
+    assert access.answers_without_login
+    assert [name for name, _ in access.details] == ["file"]
+    (end,) = session.evidence_kept.ends.values()
+    assert end["reply"] == b"\0\3\0\1"
+    assert end["wire_in"] > len(b"\0\3\0\1")
+    assert session.device.figures.packets == 1
 
 
 # --- Mosquitto ---------------------------------------------------------------------------------

@@ -145,6 +145,25 @@ def test_an_snmp_get_is_read_and_a_set_is_a_write() -> None:
     assert snmp_version(SNMP_GET) == "2c"
 
 
+def test_tftp_packets_are_reads_only_where_they_ask_for_a_file() -> None:
+    def told(data: bytes) -> tuple[str, bool]:
+        seen = classify_datagram("tftp", data)
+        return (seen.function, seen.write) if seen.kind == "request" else (seen.kind, False)
+
+    name = b"panel.bin\0octet\0"
+    assert told(b"\0\1" + name) == ("RRQ", False)
+    assert told(b"\0\2" + name) == ("WRQ", True)
+    assert [told(bytes([0, opcode, 0, 1])) for opcode in (3, 4, 5)] == [
+        ("DATA", True), ("ACK", True), ("ERROR", True),
+    ]  # fmt: skip
+    assert {told(data)[0] for data in (b"\0\1panel.bin\0", b"\0\1" + name[:-1], b"\0\4\0")} == {
+        "malformed"
+    }
+    assert {told(data)[0] for data in (b"", b"\0", b"\0\6a\0b\0", b"GET / HTTP/1.1\r\n")} == {
+        "foreign"
+    }
+
+
 @settings(max_examples=200)
 @given(protocol=st.sampled_from((*PROTOCOLS, "snmp")), chunks=st.lists(st.binary(max_size=80)))
 def test_any_bytes_are_classified(protocol: str, chunks: list[bytes]) -> None:

@@ -335,6 +335,61 @@ async def test_an_ntp_server_serves_time_and_notes_what_it_is_told(begin: Any) -
     assert plant.ledgers["D1"].writes == {"ntp mode 7": 1}
 
 
+# --- TFTP --------------------------------------------------------------------------------------
+
+
+def fetched(n: int, request: bytes, *after: bytes) -> tuple[bytes, int]:
+    """The first answer and the port that it comes from, to which `after` is then said."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(3)
+        sock.sendto(request, (address(n), 69 + OFFSET))
+        reply, sender = sock.recvfrom(4096)
+        for packet in after:
+            sock.sendto(packet, sender)
+        assert sender[0] == address(n)
+        return reply, int(sender[1])
+
+
+def asks(opcode: int, name: str) -> bytes:
+    return bytes([0, opcode]) + name.encode() + b"\0octet\0"
+
+
+async def test_a_tftp_server_answers_from_a_new_port_each_time(begin: Any) -> None:
+    plant = await begin(
+        {"services": [{"protocol": "tftp", "files": {"panel.bin": "x" * 600}}]},
+        {"services": [{"protocol": "tftp", "error": 2, "gives": "boot=net"}]},
+        {"services": [{"protocol": "tftp", "error": 2}]},
+    )
+
+    missing, first = await asyncio.to_thread(fetched, 1, asks(1, "none"))
+    block, second = await asyncio.to_thread(fetched, 1, asks(1, "panel.bin"))
+    given, _ = await asyncio.to_thread(fetched, 2, asks(1, "none"))
+    refused, _ = await asyncio.to_thread(fetched, 3, asks(1, "none"))
+
+    assert missing == b"\0\5\0\1File not found\0"
+    assert block == b"\0\3\0\1" + b"x" * 512
+    assert given == b"\0\3\0\1boot=net"
+    assert refused == b"\0\5\0\2Access violation\0"
+    assert len({69 + OFFSET, first, second}) == 3
+    assert plant.ledgers["D1"].functions == {"tftp RRQ": 2}
+    assert not plant.ledgers["D1"].writes
+
+
+async def test_a_tftp_server_notes_what_is_written_and_what_comes_to_the_new_port(
+    begin: Any,
+) -> None:
+    plant = await begin({"services": [{"protocol": "tftp", "files": {"panel.bin": "x"}}]})
+
+    refused, _ = await asyncio.to_thread(fetched, 1, asks(2, "panel.bin"), b"\0\3\0\1x")
+    await asyncio.to_thread(fetched, 1, asks(1, "panel.bin"), b"\0\4\0\1", b"what")
+    async with asyncio.timeout(2):
+        while plant.ledgers["D1"].foreign != {"unknown on tftp": 1}:
+            await asyncio.sleep(0.01)
+
+    assert refused == b"\0\5\0\2Access violation\0"
+    assert plant.ledgers["D1"].writes == {"tftp WRQ": 1, "tftp DATA": 1, "tftp ACK": 1}
+
+
 # --- MQTT --------------------------------------------------------------------------------------
 
 MQTT_CONNECT = bytes.fromhex("101b00044d5154540402000a000f") + b"walkdown0000000"

@@ -125,6 +125,7 @@ class Device:
 IDENTITY = DeviceIdentity(
     vendor="Lithonia Lighting, Inc.", model="SYSC MLX", firmware="2.62", name="112E1"
 )
+LOOKED_UP = DeviceIdentity(vendor="Lithonia Lighting", basis="table")
 
 
 def read_values(exchange: Mapping[str, str]) -> Sequence[bacnet.Value] | Refusal:
@@ -163,7 +164,7 @@ def test_its_identity_is_told_from_single_reads(captures: Path) -> None:
         if not isinstance(values, Refusal):
             found[property_of(request[request.index(b"\xff\x02") + 10 :])[0]] = values
 
-    assert bacnet.identities(found) == (IDENTITY,)
+    assert bacnet.identities(found) == (IDENTITY, LOOKED_UP)
 
 
 def test_an_i_am_is_no_answer_to_a_question(captures: Path) -> None:
@@ -199,6 +200,7 @@ async def test_two_datagrams_identify_a_device(replay) -> None:
             instance=INSTANCE, vendor_id=42, protocol_revision=2, system_status="operational"
         ),
         IDENTITY,
+        LOOKED_UP,
     )  # fmt: skip
 
 
@@ -226,7 +228,7 @@ async def test_a_device_that_knows_no_wildcard_is_said_to_speak_and_no_more(repl
     assert facts == (ServiceAccess(protocol="bacnet", encrypted=False),)
 
 
-async def test_the_vendor_comes_from_the_table_only_where_none_is_told(replay) -> None:
+async def test_a_vendor_that_is_not_told_comes_from_the_table(replay) -> None:
     said = {120: b"\x21\x24", 70: SAID[70]}
 
     facts = await bacnet.run(replay(bacnet.PROBE, Device(said)))
@@ -236,6 +238,14 @@ async def test_the_vendor_comes_from_the_table_only_where_none_is_told(replay) -
         DeviceIdentity(vendor="Tridium", basis="table"),
     )
     assert bacnet.vendor_name(65535) is None
+
+
+async def test_a_vendor_that_is_told_stands_beside_that_of_the_table(replay) -> None:
+    said = {**SAID, 120: b"\x21\x24"}
+
+    facts = await bacnet.run(replay(bacnet.PROBE, Device(said)))
+
+    assert facts[2:] == (IDENTITY, DeviceIdentity(vendor="Tridium", basis="table"))
 
 
 async def test_a_device_without_a_number_of_its_own_is_one_all_the_same(replay) -> None:
@@ -296,7 +306,7 @@ async def test_the_read_tier_reads_on_and_names_who_answers_behind(replay) -> No
 
     facts = await bacnet.run_read(session)
 
-    access, bacnet_access, one, other = facts
+    access, bacnet_access, one, _, other, _ = facts
     assert ("description", "Attic") in access.details
     assert bacnet_access == BacnetAccess(
         instance=INSTANCE, objects=12, broadcast_table=("10.1.2.3:47808",),
@@ -326,9 +336,9 @@ async def test_a_device_behind_that_answers_as_somebody_else_is_not_reported(rep
 async def test_where_several_at_once_are_refused_they_are_read_one_by_one(replay) -> None:
     session = replay(bacnet.READ_PROBE, Device(multiple=False), known=known("refused"))
 
-    access, bacnet_access, identity = await bacnet.run_read(session)
+    access, bacnet_access, identity, looked_up = await bacnet.run_read(session)
 
-    assert identity == IDENTITY
+    assert (identity, looked_up) == (IDENTITY, LOOKED_UP)
     assert ("application-software-version", "16-Dec-2004") in access.details
     assert (bacnet_access.objects, bacnet_access.vendor_id) == (12, 42)
     assert bacnet_access.broadcast_table is None

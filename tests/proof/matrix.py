@@ -26,6 +26,7 @@ from lab import proving
 from lab.errors import LabError
 from lab.faults import FAULTS
 from scanner import discovery
+from scanner.model import Tier, Transport
 from scanner.spec import Probe
 from tests.proof.ground import ground
 from tests.proof.judge.verdict import QUESTIONS, Finding
@@ -34,7 +35,7 @@ from tests.proof.promise import KEPT_FAULTS, Measured, Unable, Work
 
 SMALL_SHARE: Final = 0.16
 """Of the devices with a fault, in the small size."""
-VARIANT_ROUNDS: Final = 3
+VARIANT_ROUNDS: Final = 4
 """All variants of all behaviours in so many plants: a site file has at most a mebibyte."""
 ROUNDS: Final = {"ci": 1, "full": 1 + VARIANT_ROUNDS}
 CROWD: Final = 50
@@ -127,6 +128,7 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     """
     raw = proving.plant(variants=size == "full" and number > 0)
     _deepen(raw)
+    _reach(raw)
     _chassis(raw)
     devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
     if size == "ci":
@@ -204,15 +206,73 @@ def _deepen(raw: dict[str, Any]) -> None:
             more["name"] = f"{kind}-late--{behaviour}--{variant}"
         else:
             continue
-        number = len(raw["zones"])
-        third, last = divmod(number, proving.PER_NETWORK)
-        more["address"] = f"{proving.BASE}.{proving.ZONES_FROM + third}.{1 + last}"
-        more["zone"] = f"z{number}"
-        raw["zones"].append(
-            {**zones[device["zone"]], "id": more["zone"], "name": more["zone"],
-             "networks": [f"{more['address']}/32"]}
-        )  # fmt: skip
-        raw["devices"].append(more)
+        _stand(raw, more, zones[device["zone"]])
+
+
+def _stand(raw: dict[str, Any], device: dict[str, Any], like: Mapping[str, Any]) -> None:
+    """The device with an address and a zone of its own, beside those that are there."""
+    number = len(raw["zones"])
+    third, last = divmod(number, proving.PER_NETWORK)
+    device["address"] = f"{proving.BASE}.{proving.ZONES_FROM + third}.{1 + last}"
+    device["zone"] = f"z{number}"
+    raw["zones"].append(
+        {**like, "id": device["zone"], "name": device["zone"],
+         "networks": [f"{device['address']}/32"]}
+    )  # fmt: skip
+    raw["devices"].append(device)
+
+
+def _reach(raw: dict[str, Any]) -> None:
+    """
+    Devices whose fault begins when a higher tier, or the second transport, is asked: for every
+    service that lab.proving has no written kinds for, by what its probes say of themselves.
+    """
+    zones = {zone["id"]: zone for zone in raw["zones"]}
+    written = {kind.replace("_", "-") for kind in proving.KINDS}
+    for device in list(raw["devices"]):
+        kind, behaviour, variant = device["name"].split("--")
+        if kind in written:
+            continue
+        for words, tier, transport, after in _steps(kind):
+            if not _applies(behaviour, kind, transport):
+                continue
+            more = deepcopy(device)
+            for fault in more["faults"]:
+                fault["after"] = after
+                if words:
+                    fault["over"] = transport
+            if words:
+                more["faults"].append({"name": "silent", "on": [kind], "over": "udp"})
+            more["name"] = f"{kind}-{tier}-{transport}{words}-{after}--{behaviour}--{variant}"
+            _stand(raw, more, {**zones[device["zone"]], "tier": tier})
+
+
+def _applies(behaviour: str, service: str, transport: str) -> bool:
+    return behaviour == proving.NORMAL or FAULTS[behaviour.replace("-", "_")].applies(
+        service, transport
+    )
+
+
+def _steps(service: str) -> Iterator[tuple[str, str, str, int]]:
+    """
+    (" only" in words where the datagrams have to stay unanswered, tier, transport, connections or
+    datagrams that go well first) of every step behind the first of a service.
+    """
+    own = [probe for probe in discovery.probes() if (probe.service or probe.name) == service]
+    for probe in own:
+        over_tcp = any("udp_silent" in other.needs for other in own)
+        only = "-only" if over_tcp and probe.transport is Transport.TCP else ""
+        before = sum(
+            other.connections
+            if other.transport is Transport.TCP
+            else sum(question.at_most * question.packets for question in other.questions)
+            for other in own
+            if other.transport is probe.transport and other.tier.rank < probe.tier.rank
+        )
+        if probe.tier is Tier.IDENTIFY and not only:
+            continue
+        for after in sorted({min(before, 1), before}):
+            yield only, str(probe.tier), str(probe.transport), after
 
 
 def _some(devices: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:

@@ -81,7 +81,10 @@ def everything(
     wire, where = Wire(), {}
     for number, (name, (transport, port, requests)) in enumerate(table.items(), start=1):
         address = where[name] = f"10.77.{1 + number // 250}.{number % 250 + 1}"
-        if transport == "udp":
+        if transport == "link":
+            for request in requests:
+                wire.link(address, port, request)
+        elif transport == "udp":
             for request in requests:
                 wire.datagram(address, port, request)
         else:
@@ -106,7 +109,7 @@ def test_every_injected_write_is_flagged_and_nothing_beside_it(
 
 
 def test_what_only_reads_is_not_flagged(tmp_path: Path) -> None:
-    found, _ = everything(dict(HARMLESS), tmp_path, seats=verdict.SEATS)
+    found, _ = everything(dict(HARMLESS), tmp_path, seats=verdict.SEATS, ports=frozenset(PORTS))
 
     assert {n: one.faults for n, one in found.items() if one.bad} == {}
     assert found[1].cases == sum(len(requests) for *_, requests in HARMLESS.values())
@@ -446,6 +449,63 @@ def test_logins_are_only_right_where_they_were_granted(tmp_path: Path) -> None:
     assert found[1].faults == ["login: Telnet text to 10.77.1.1 tcp 23"]
 
 
+STATION = ("link", 0x8892)
+((IDENTIFY_STATION,),) = [HARMLESS["dcp identify"][2]]
+
+
+def stations(wire: Wire, path: Path, **rule: object) -> dict[int, list[str]]:
+    found = findings(wire, path, "10.77.1.1", **{"ports": frozenset({STATION}), **rule})
+    return {number: one.faults for number, one in found.items() if one.faults}
+
+
+def test_a_station_may_be_asked_where_the_plan_says_so_and_answers(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION)
+    wire.link(SCANNER, 0x8892, b"\xfe\xff" + bytes(44), source="10.77.1.1")
+
+    assert stations(wire, tmp_path, budget=1) == {}
+    assert stations(wire, tmp_path, budget=0)[6] == ["10.77.1.1: 1 packets captured, 0 predicted"]
+    for ports in (frozenset(), frozenset({("tcp", 502)})):
+        faults = stations(wire, tmp_path, ports=ports)
+        assert faults == {7: ["a packet to 10.77.1.1 link 34962, which nobody planned"]}
+
+
+def test_a_frame_to_all_stations_or_to_nobody_known_is_outside(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, to=bytes.fromhex("010ecf000000"))
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, to=b"\xff" * 6)
+    wire.link("10.77.1.2", 0x8892, IDENTIFY_STATION, to=bytes.fromhex("020000000099"))
+
+    assert stations(wire, tmp_path)[17] == [
+        f"link to {mac} port 34962"
+        for mac in ("01:0e:cf:00:00:00", "ff:ff:ff:ff:ff:ff", "02:00:00:00:00:99")
+    ]
+
+
+def test_a_frame_whose_sender_nobody_knows_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION, resolved=False)
+
+    assert "from 02:00:0a:4c:00:01, whoever that is" in stations(wire, tmp_path)[17][0]
+
+
+def test_frames_of_another_type_are_flagged_whoever_sends_them(tmp_path: Path) -> None:
+    for kind in (0x88CC, 0x86DD, 0x8100):
+        wire = Wire()
+        wire.link("10.77.1.1", kind, IDENTIFY_STATION)
+
+        assert stations(wire, tmp_path)[17] == [f"a frame of ethertype {kind:#06x}"]
+
+
+def test_a_frame_that_is_too_short_is_flagged(tmp_path: Path) -> None:
+    wire = Wire()
+    wire.link("10.77.1.1", 0x8892, IDENTIFY_STATION)
+    at, whole = wire.frames.pop()
+    wire.frames.append((at, whole[:30]))
+
+    assert stations(wire, tmp_path)[9] == ["a frame of 30 bytes: to 10.77.1.1 port 34962"]
+
+
 def test_a_capture_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     wire = Wire()
     wire.datagram("10.77.1.1", 161, b"x")
@@ -508,9 +568,9 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
     assert told == [1, 2, 3, 6]
 
 
-def answered(wire: Wire, device: str, data: bytes) -> None:
-    """The device's datagram from port 44818, back to where `Wire.datagram` asks from."""
-    body = struct.pack("!HHHH", 44818, 40_000, 8 + len(data), 0) + data
+def answered(wire: Wire, device: str, data: bytes, *, port: int = 44818) -> None:
+    """The device's datagram from this port, back to where `Wire.datagram` asks from."""
+    body = struct.pack("!HHHH", port, 40_000, 8 + len(data), 0) + data
     wire.frames.append((wire.at, frame(device, SCANNER, 17, body)))
     wire.at += 0.1
 
@@ -550,6 +610,27 @@ def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:
     ).findings[13]
 
     assert sorted(found.faults) == [f"10.77.1.{n} enip: 3 questions, 2 granted" for n in (1, 2, 3)]
+    assert found.counts["datagrams sent once more"] == 2
+
+
+def test_an_answer_from_a_new_port_counts_where_the_protocol_answers_so(tmp_path: Path) -> None:
+    (asked,) = HARMLESS["tftp read of no file"][2]
+    wire = Wire()
+    for device, new in (("10.77.1.1", True), ("10.77.1.2", False)):
+        for _ in range(2):
+            wire.datagram(device, 69, asked)
+            if new:
+                answered(wire, device, b"\0\5\0\1File not found\0", port=32_801)
+    for _ in range(2):  # another protocol's device has nothing to say from there
+        wire.datagram("10.77.1.3", 44818, b"\x63" + bytes(23))
+        answered(wire, "10.77.1.3", b"x", port=32_801)
+
+    found = judge(
+        [wire.write(tmp_path / "again.pcap")],
+        allowed("10.77.1.1", "10.77.1.2", "10.77.1.3", measured=True),
+    ).findings[13]
+
+    assert found.faults == ["10.77.1.1 tftp: 2 questions, 1 granted"]
     assert found.counts["datagrams sent once more"] == 2
 
 

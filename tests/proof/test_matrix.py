@@ -19,6 +19,7 @@ from lab.faults import FAULTS
 from lab.plant import load as load_plant
 from lab.site_file import write_site
 from scanner import discovery
+from scanner.model import Tier
 from scanner.plan import build
 from scanner.site import load as load_site
 from scanner.yamlfile import MAX_BYTES
@@ -94,6 +95,46 @@ def test_one_device_has_several_addresses(tmp_path: Path, size: str, number: int
     assert {question.target.address for question in chassis.questions} == set(chassis.addresses)
     assert {question.probe.name for question in chassis.questions} == set(matrix.CHASSIS)
     assert len(mine) == matrix.ADDRESSES
+
+
+@pytest.mark.parametrize(
+    ("service", "steps"),
+    [
+        ("fins", {("-only", "identify", "tcp", 0), ("-only", "read", "tcp", 1),
+                  ("", "read", "udp", 1)}),
+        ("ftp", {("", "read", "tcp", 1), ("", "login", "tcp", 1), ("", "login", "tcp", 2)}),
+        ("bacnet", {("", "read", "udp", 1), ("", "read", "udp", 2)}),
+        ("rdp", set()),
+    ],
+)  # fmt: skip
+def test_what_is_asked_later_has_devices_whose_fault_begins_then(
+    service: str, steps: set[tuple[str, str, str, int]]
+) -> None:
+    assert set(matrix._steps(service)) == steps
+
+
+def test_every_probe_of_a_higher_tier_has_a_sound_device_that_is_asked_so_far() -> None:
+    raw = matrix.plant("full", 1, 0)
+    zones = {zone["id"]: zone for zone in raw["zones"]}
+    sound = {
+        (service["protocol"], str((device.get("declared") or {}).get("tier") or zone["tier"]))
+        for device in raw["devices"]
+        if f"--{proving.NORMAL}--" in device["name"]
+        for zone in [zones[device["zone"]]]
+        for service in device["services"]
+    }
+    higher = {
+        (probe.service or probe.name, str(probe.tier))
+        for probe in discovery.probes()
+        if probe.tier is not Tier.IDENTIFY and probe.name != "sshconfig"
+    }
+
+    lacking = {
+        (service, tier)
+        for service, tier in higher
+        if (service, tier) not in sound and (service, "login") not in sound
+    }
+    assert lacking == set()
 
 
 def test_a_probe_for_which_the_lab_has_no_device_is_named(

@@ -281,6 +281,8 @@ def sample() -> Assessment:
         presence=Presence.IDENTITY_DIFFERS,
         declared=Identity(vendor="Siemens", model="S7-1200"),
         conflicts=(Conflict(field="firmware", values=(("1.6.2.0", "o1"), ("1.5", "o2"))),),
+        confidence={"vendor": "table", "model": "text"},
+        interface_makers={"00:02:e3:17:c7:50": "LITE-ON Communications, Inc."},
     )
     silent = asset(
         "control",

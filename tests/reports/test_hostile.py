@@ -25,7 +25,7 @@ from tests.reports.payloads import FIRST, PAYLOADS
 
 CHOICES = {
     "state", "scope", "kind", "basis", "schema", "scheme", "identification", "known", "known_by",
-    "certainty",
+    "certainty", "confidence",
 }  # fmt: skip
 """Fields whose values are a closed set in the document's schema."""
 

@@ -452,6 +452,20 @@ def test_the_inventory_lists_every_asset_with_sources_and_conflicts(
     assert "unidentified" not in text["asset-3"]
 
 
+def test_each_field_says_how_sure_it_is_and_interfaces_have_their_own_makers(page: Node) -> None:
+    (more,) = (
+        row
+        for row in by_id(page, "t-inventory").rows()
+        if row.attributes.get("data-of") == "asset-2"
+    )
+    fields = {row.cells()[0].text: row.text for row in more.all("table")[0].rows()}
+
+    assert "looked up by a number" in fields["vendor"]
+    assert "recognised in a text" in fields["model"]
+    assert "00:02:e3:17:c7:50 LITE-ON Communications, Inc." in more.text
+    assert "need not be that of the device" in more.text
+
+
 def test_what_stands_behind_a_device_stands_below_it(page: Node) -> None:
     main = by_id(page, "t-inventory").rows()[::2]
 

@@ -91,6 +91,24 @@ def test_tshark_reads_back_the_functions_that_were_sent(tmp_path: Path) -> None:
 
 
 @needs_tshark
+def test_a_frame_of_layer_2_is_one_and_what_was_withheld_is_none(tmp_path: Path) -> None:
+    identify = bytes.fromhex("fefe05000c0ffee100010004ffff0000")
+    name = bytes.fromhex("feff05010c0ffee10000000802020004 0000 6f6b")
+    station = {"target": at("10.1.0.7", 0x8892, Transport.LINK), "probe": "dcp"}
+    path = write(
+        tmp_path,
+        exchange(1, identify, name, **station),
+        exchange(2, identify, b"", **station, outcome=Outcome.WITHHELD, wire_bytes_out=0),
+    )
+
+    told = tshark(
+        path, "frame", "eth.type", "pn_dcp.service_id", "pn_dcp.service_type", "frame.len",
+        "pn_dcp.suboption_device_nameofstation",
+    )  # fmt: skip
+    assert told == [["0x8892", "5", "0", "60", ""], ["0x8892", "5", "1", "60", "ok"]]
+
+
+@needs_tshark
 def test_connections_are_whole_and_nothing_is_malformed(tmp_path: Path) -> None:
     path = write(tmp_path, *RECORD)
 
@@ -137,6 +155,31 @@ def test_what_is_masked_stays_masked_and_plaintext_is_called_so(tmp_path: Path) 
 
     assert b"Basic ********" in content
     assert b"plaintext of an encrypted connection" in content
+
+
+def test_datagrams_sent_again_or_not_kept_whole_are_no_plaintext(tmp_path: Path) -> None:
+    asked, kept = b"\0\1walkdown-no-such-file\0octet\0", b"\0\3\0\1"
+    given = exchange(
+        1, asked, kept, target=at("10.1.0.9", 69, Transport.UDP), probe="tftp",
+        wire_bytes_out=2 * len(asked), wire_bytes_in=516,
+    )  # fmt: skip
+
+    content = write(tmp_path, given, RECORD[3]).read_bytes()
+
+    assert b"plaintext of an encrypted connection" not in content
+    assert b"it was sent more than once, 60 bytes in all" in content
+    assert b"516 bytes came, and no more than these are kept" in content
+    assert content.count(b"more than once") == 1
+    assert b"from the port that was asked" in content[:1000]
+
+
+@needs_tshark
+def test_an_answer_from_a_port_that_the_device_chose_is_dissected(tmp_path: Path) -> None:
+    asked, said = b"\0\1walkdown-no-such-file\0octet\0", b"\0\5\0\1File not found\0"
+    target = at("10.1.0.9", 69, Transport.UDP)
+    path = write(tmp_path, exchange(1, asked, said, target=target, probe="tftp"))
+
+    assert tshark(path, "tftp", "tftp.opcode") == [["1"], ["5"]]
 
 
 def test_what_has_no_ip_address_is_left_out_and_counted(tmp_path: Path) -> None:

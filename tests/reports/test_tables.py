@@ -46,6 +46,16 @@ def test_the_matrix_has_a_row_for_every_verdict_and_the_register_for_every_gap(
     assert [row["id"] for row in found["inventory"]] == [asset.id for asset in plant.assets]
 
 
+def test_the_inventory_says_how_sure_fields_are_and_who_made_the_interfaces(
+    plant: Assessment,
+) -> None:
+    row = tables.tables(plant)["inventory"][2]
+
+    assert row["confidence"] == "vendor table, model text"
+    assert row["interface_makers"] == "00:02:e3:17:c7:50 LITE-ON Communications, Inc."
+    assert row["vendor"] == plant.assets[2].identity.vendor
+
+
 def test_equal_assessments_give_equal_tables(plant: Assessment) -> None:
     assert tables.render(plant) == tables.render(replace(plant))
 

@@ -14,10 +14,12 @@ from scanner.capture import (
     HEADERS,
     Chosen,
     Scope,
+    Stations,
     Writer,
     collapsed,
     filter_program,
     headers,
+    link_program,
 )
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
@@ -338,3 +340,88 @@ def test_a_full_file_is_told_and_stays_readable(tmp_path: Path) -> None:
     assert writer.full
     assert writer.packets == 2
     assert [at for at, _, _ in entries(path.read_bytes())] == [1, 2]
+
+
+# --- layer 2 ------------------------------------------------------------------------------------
+
+STATION, MACHINE = bytes.fromhex("0009914 3e067".replace(" ", "")), bytes.fromhex("020000000009")
+ARP = (
+    "IP address       HW type     Flags       HW address            Mask     Device\n"
+    "10.9.9.9         0x1         0x2         02:00:00:00:00:77     *        eth1\n"
+    "10.1.0.5         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
+    "10.9.9.5         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
+    "10.1.0.6         0x1         0x2         00:09:91:43:e0:67     *        eth1\n"
+)
+
+
+def dcp_frame(to: bytes, by: bytes, frame_id: str = "fefe", kind: str = "8892") -> bytes:
+    return to + by + bytes.fromhex(kind + frame_id + "0500 0c0ffee1 0001 0004".replace(" ", ""))
+
+
+def stations(tmp_path: Path, arp: str = ARP) -> Stations:
+    (tmp_path / "arp").write_text(arp)
+    scope = Scope([ip_network("10.1.0.0/24")])
+    return Stations(scope, tmp_path / "arp")
+
+
+def test_frames_to_a_neighbour_of_the_plan_and_from_it_are_kept_and_no_others(
+    tmp_path: Path,
+) -> None:
+    which = stations(tmp_path)
+    out, back = dcp_frame(STATION, MACHINE), dcp_frame(MACHINE, STATION)
+    stranger, everybody = bytes.fromhex("020000000077"), bytes.fromhex("010ecf000000")
+
+    def kept(frame: bytes, kind: int, interface: int = 2, at: int = 0) -> bool:
+        return which.keeps(frame, interface=interface, kind=kind, at=at)
+
+    assert not kept(back, HOST), "nothing was sent to it yet"
+    assert kept(out, OUTGOING)
+    assert kept(back, HOST)
+    assert not kept(out, OUTGOING, interface=3, at=1000), "it passed a bridge and its port"
+    assert kept(out, OUTGOING, interface=2, at=2000)
+    assert not kept(back, OTHERS)
+    assert not kept(dcp_frame(stranger, MACHINE), OUTGOING)
+    assert not kept(dcp_frame(everybody, MACHINE), OUTGOING)
+    assert not kept(out[:25], OUTGOING)
+    assert which.known == {STATION: (DEVICE, "10.1.0.6")}
+
+
+def test_without_a_neighbour_table_no_frame_is_kept(tmp_path: Path) -> None:
+    which = Stations(Scope([ip_network("10.1.0.0/24")]), tmp_path / "none")
+
+    assert not which.keeps(dcp_frame(STATION, MACHINE), interface=2, kind=OUTGOING, at=0)
+
+
+def test_the_kernel_hands_over_heads_of_dcp_and_nothing_else() -> None:
+    def handed(frame: bytes) -> int:
+        accumulator = at = 0
+        steps = list(struct.iter_unpack("=HBBI", link_program()))
+        while True:
+            code, yes, no, value = steps[at]
+            at += 1
+            if code == 0x06:
+                return value
+            if code == 0x28:
+                accumulator = int.from_bytes(frame[value : value + 2], "big")
+            elif code == 0x54:
+                accumulator &= value
+            else:
+                at += yes if accumulator == value else no
+
+    for frame_id in ("fefc", "fefd", "fefe", "feff"):
+        assert handed(dcp_frame(STATION, MACHINE, frame_id)) == 26
+    for frame_id in ("fefb", "ff00", "8001", "fe01"):
+        assert handed(dcp_frame(STATION, MACHINE, frame_id)) == 0
+    for kind in ("0800", "0806", "88cc", "8100"):
+        assert handed(dcp_frame(STATION, MACHINE, kind=kind)) == 0
+
+
+def test_heads_of_frames_have_a_file_of_their_own(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "link.pcap", link_type=1)
+    writer.keep_head(5_000_000_001, dcp_frame(STATION, MACHINE), 60)
+    writer.close()
+
+    data = (tmp_path / "link.pcap").read_bytes()
+    assert struct.unpack_from("<I", data, 20) == (1,)
+    assert struct.unpack_from("<IIII", data, 24) == (5, 1, 26, 60)
+    assert data[40:] == dcp_frame(STATION, MACHINE)

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from probes import dcp
 from scanner import signing, verifier
 from scanner.cli import app, certifying, display, verifying
 from scanner.cli.terminal import Terminal
 from scanner.errors import StoreError
+from scanner.facts import LinkAddress
 from scanner.model import (
     Certificate,
     CertifiedPromise,
@@ -302,6 +304,98 @@ def test_a_capture_that_is_none_counts_for_nothing(run: Path) -> None:
 
     assert "cannot be read" in made_of(run).capture
     assert row(made_of(run), 8).verdict == "not measured"
+
+
+# --- layer 2 ------------------------------------------------------------------------------------
+
+IDENTIFY = dcp.encode_identify(xid=7)
+STATION = "00:09:91:43:e0:67"
+
+
+def frames(mac: str = STATION) -> bytes:
+    """One question on layer 2, as the capture keeps it."""
+    head = bytes.fromhex(mac.replace(":", "")) + bytes.fromhex("0200000000098892") + IDENTIFY[:12]
+    nanoseconds = round((NOON.timestamp() + 2.0) * 1e9)
+    entry = struct.pack("<IIII", nanoseconds // 10**9, nanoseconds % 10**9, 26, 60)
+    return struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1) + entry + head
+
+
+def on_link(
+    begin: Callable[..., RunStore], folder: Path, *, note: bool = True, answered: bool = True,
+    kept: bytes | None = None, facts: tuple[Any, ...] = (),
+) -> Certificate:  # fmt: skip
+    """The certificate of a run with one question over Modbus and one on layer 2."""
+    with begin() as store:
+        store.note("limits", limits())
+        asyncio.run(ask(store, 0.0, READ))
+        station = Target(zone="control", address=PLC, port=0x8892, transport=Transport.LINK)
+
+        async def identify() -> None:
+            asked = await store.intent(
+                target=station, probe="dcp", tier=Tier.IDENTIFY, label="DCP Identify",
+                request=IDENTIFY, question="", sent_at=at(2.0),
+            )  # fmt: skip
+            await store.ended(
+                asked, outcome=Outcome.ANSWERED if answered else Outcome.SILENT, reason="",
+                reply=b"reply" if answered else b"", finished_at=at(2.1), wire_out=len(IDENTIFY),
+                wire_in=5,
+            )  # fmt: skip
+            if facts:
+                key = f"control|{PLC}|link|{0x8892}|dcp|identify"
+                await store.question_started(key, protocol="dcp", at=at(2.0))
+                await store.question_finished(
+                    Observation(
+                        id="", zone="control", address=PLC, port=0x8892, transport=Transport.LINK,
+                        protocol="dcp", probe="dcp", tier=Tier.IDENTIFY, outcome=Outcome.ANSWERED,
+                        reason="", started_at=at(2.0), finished_at=at(2.1), facts=facts,
+                        exchanges=(),
+                    )
+                )  # fmt: skip
+
+        asyncio.run(identify())
+        (folder / "capture.pcap").write_bytes(capture_of(READ))
+        if kept is not None:
+            (folder / "link.pcap").write_bytes(kept)
+        store.note("capture", WHOLE | ({"stations": {STATION: ["192.0.2.9", PLC]}} if note else {}))
+        return certifying.make(store, folder)
+
+
+def test_a_frame_of_layer_2_is_counted_with_the_packets(
+    begin: Callable[..., RunStore], tmp_path: Path
+) -> None:
+    made = on_link(begin, tmp_path / "run", kept=frames())
+
+    assert made.with_verdict("fail") == ()
+    assert row(made, 5).measured == "0 windows over, 4 packets"
+    assert certifying.digests(tmp_path / "run").keys() == {"capture.pcap", "link.pcap"}
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_without_its_file_nothing_is_claimed_from_packets(
+    begin: Callable[..., RunStore], tmp_path: Path, answered: bool
+) -> None:
+    made = on_link(begin, tmp_path / "run", answered=answered)
+
+    assert "layer 2 is not at hand" in made.capture
+    assert row(made, 5).verdict == "not measured"
+
+
+def test_a_frame_to_whoever_nobody_knows_makes_the_capture_unreadable(
+    begin: Callable[..., RunStore], tmp_path: Path
+) -> None:
+    made = on_link(begin, tmp_path / "run", kept=frames("02:00:00:00:00:77"))
+
+    assert "cannot be read: a frame that is not between" in made.capture
+
+
+def test_whose_a_mac_address_was_is_taken_from_the_record_where_a_sitting_was_killed(
+    begin: Callable[..., RunStore], tmp_path: Path
+) -> None:
+    facts = (LinkAddress(mac=STATION),)
+
+    made = on_link(begin, tmp_path / "run", note=False, kept=frames(), facts=facts)
+
+    assert row(made, 5).measured == "0 windows over, 4 packets"
 
 
 # --- killed, resumed, stopped --------------------------------------------------------------------

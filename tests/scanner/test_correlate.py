@@ -20,7 +20,7 @@ from scanner.correlate import (
     qualified,
     reach,
 )
-from scanner.facts import DeviceIdentity, HttpFace, ModbusAccess
+from scanner.facts import ClaimedDevice, DeviceIdentity, HttpFace, LinkAddress, ModbusAccess
 from scanner.model import (
     NOBODY_THERE,
     Asset,
@@ -144,6 +144,139 @@ def test_further_addresses_of_a_chassis_are_the_same_asset() -> None:
     )
     assert found.addresses == (PLC, "192.168.0.11")
     assert [service.port for service in found.services] == [80, 502]
+
+
+def test_a_private_address_in_two_zones_keeps_what_each_device_told() -> None:
+    cell1 = told("o1", zone="cell1", vendor="Siemens", serial="S C-1")
+    cell2 = told("o2", zone="cell2", vendor="Rockwell Automation", serial="c01e335e")
+    entries = [declared(zone="cell1", name="A"), declared(zone="cell2", name="B")]
+
+    one_, other = assets([cell1, cell2], entries)
+
+    assert (one_.id, one_.name, one_.identity.serial) == (f"cell1/{PLC}", "A", "S C-1")
+    assert (other.id, other.name, other.identity.serial) == (f"cell2/{PLC}", "B", "c01e335e")
+    assert one_.conflicts == other.conflicts == ()
+    assert (one_.observations, other.observations) == (("o1",), ("o2",))
+
+
+def test_a_further_address_counts_in_its_own_zone_only() -> None:
+    chassis = declared(zone="cell1", address="192.168.0.1", addresses=(PLC,), name="A")
+    answers = [told("o1", zone="cell1", serial="1"), told("o2", zone="cell2", serial="2")]
+
+    found = assets(answers, [chassis])
+
+    assert [(a.id, a.observations) for a in found] == [
+        ("cell1/192.168.0.1", ("o1",)),
+        (f"cell2/{PLC}", ("o2",)),
+    ]
+
+
+def test_a_chassis_is_one_asset_over_addresses_and_protocols_where_the_site_file_says_so() -> None:
+    entry = declared(addresses=("192.168.0.11",))
+    answers = [
+        told("o1", protocol="s7comm", port=102, serial="S C-1", model="CPU 315-2 PN/DP"),
+        told("o2", protocol="snmp", port=161, address="192.168.0.11", serial="S C-1"),
+        told("o3", protocol="http", port=80, address="192.168.0.11", serial="S C-2"),
+    ]
+
+    found = one(answers, [entry])
+
+    assert found.addresses == (PLC, "192.168.0.11")
+    assert set(found.observations) == {"o1", "o2", "o3"}
+    (conflict,) = found.conflicts
+    assert (conflict.field, {value for value, _ in conflict.values}) == (
+        "serial",
+        {"S C-1", "S C-2"},
+    )
+
+
+def test_what_looks_like_one_chassis_stays_two_assets_until_the_site_file_says_so() -> None:
+    answers = [
+        told("o1", vendor="Siemens", serial="S C-X4U421302009"),
+        told("o2", address="192.168.0.11", vendor="Siemens", serial="S C-X4U421302009"),
+    ]
+
+    assert len(assets(answers, [])) == 2
+
+
+# --- how sure it is ----------------------------------------------------------------------------
+
+
+def test_every_shown_field_says_how_sure_it_is() -> None:
+    found = one(
+        [
+            told("o1", model="1769-L24ER", firmware="27.011"),
+            told("o2", vendor="Rockwell Automation", device_class="plc", basis="table"),
+            told("o3", name="MIXER", basis="text"),
+        ]
+    )
+
+    assert found.confidence == {
+        "model": "protocol", "firmware": "protocol", "vendor": "table", "device_class": "table",
+        "name": "text",
+    }  # fmt: skip
+    assert set(found.confidence) == set(found.sources)
+
+
+def test_a_longer_value_is_as_sure_as_its_own_source() -> None:
+    found = one([told("o1", model="S7-1200"), told("o2", model="SIMATIC S7-1200", basis="text")])
+
+    assert (found.identity.model, found.confidence["model"]) == ("SIMATIC S7-1200", "text")
+
+
+def test_a_class_that_only_the_owner_tells_is_the_site_files_word() -> None:
+    entry = declared(device_class=DeviceClass.PLC)
+
+    assert one([observation("o1")], [entry]).confidence == {"device_class": "declared"}
+    assert one([], [declared(address=None, device_class=DeviceClass.PLC)]).confidence == {
+        "device_class": "declared"
+    }
+
+
+def test_a_vendor_from_a_table_never_displaces_one_that_the_device_told() -> None:
+    found = one(
+        [told("o1", vendor="Acme"), told("o2", vendor="Tridium", basis="table", probe="other")]
+    )
+
+    assert (found.identity.vendor, found.confidence["vendor"]) == ("Acme", "protocol")
+    assert [conflict.values for conflict in found.conflicts] == [
+        (("Acme", "o1"), ("Tridium", "o2"))
+    ]
+
+
+# --- whose interface it is ---------------------------------------------------------------------
+
+MOXA, LOCAL = LinkAddress(mac="00:90:e8:01:02:03"), LinkAddress(mac="52:54:00:12:34:56")
+
+
+def test_the_maker_of_an_interface_is_told_beside_its_address_and_is_no_vendor() -> None:
+    found = one([observation("o1", facts=(MOXA, LOCAL))])
+
+    assert found.interface_makers == {MOXA.mac: "MOXA TECHNOLOGIES CORP., LTD."}
+    assert found.identity == Identity()
+    assert found.device_class is DeviceClass.UNKNOWN
+
+
+def test_the_maker_of_an_interface_contradicts_nobody() -> None:
+    seen = observation("o1", facts=(DeviceIdentity(vendor="Siemens", basis="text"), MOXA))
+
+    found = one([seen], [declared(identity=Identity(vendor="Siemens"))])
+
+    assert found.identity.vendor == "Siemens"
+    assert found.conflicts == ()
+    assert found.presence is Presence.DECLARED_AND_SEEN
+
+
+def test_a_device_that_only_a_list_names_has_the_maker_of_the_listed_address() -> None:
+    listed = observation("o1", port=0, source="list.csv", facts=(ClaimedDevice(mac=MOXA.mac),))
+
+    found = one([listed])
+
+    assert found.presence is Presence.CLAIMED
+    assert found.interface_makers == {MOXA.mac: "MOXA TECHNOLOGIES CORP., LTD."}
+
+
+# --- the order -----------------------------------------------------------------------------------
 
 
 def test_assets_come_in_the_order_of_zone_and_address_number() -> None:

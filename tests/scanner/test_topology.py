@@ -22,6 +22,7 @@ from scanner.facts import (
     NetworkInterface,
     OwnAddress,
     SnmpAccess,
+    SshHostKey,
     TableRead,
     VlanName,
 )
@@ -445,6 +446,113 @@ def test_an_engine_id_with_a_mac_address_tells_it() -> None:
 
     (placement,) = placed(found, "cell/10.0.0.1")
     assert at(placement) == ("cell/10.0.0.2", "p1")
+
+
+# --- one device under several addresses -----------------------------------------------------------
+
+ENGINE = SnmpAccess(versions=("3",), engine_id="800021f304706c63")
+HOST_KEY = SshHostKey(algorithm="ssh-ed25519", fingerprint_sha256="SHA256:abc")
+SERIAL = Identity(vendor="Siemens", serial="S C-X4U421302009")
+
+
+@pytest.mark.parametrize(
+    ("facts", "identity", "mark", "otherwise"),
+    [
+        ((), SERIAL, "serial number sc-x4u421302009", "a number that is none"),
+        ((ENGINE,), Identity(), "SNMP engine id 800021f3", "settings that were copied"),
+        ((HOST_KEY,), Identity(), "SSH host key SHA256:abc", "a key that was copied"),
+        ((LinkAddress(mac="00:1b:1b:00:00:01"),), Identity(), "MAC address 00:1b:1b", "a router"),
+    ],
+)
+def test_assets_that_share_a_mark_are_kept_apart_and_noted(
+    facts: tuple[Fact, ...], identity: Identity, mark: str, otherwise: str
+) -> None:
+    both = tuple(asset(address, *facts, identity=identity) for address in ("10.0.0.1", "10.0.0.2"))
+
+    found = build(both, CELL)
+
+    assert [node.id for node in found.nodes] == ["cell/10.0.0.1", "cell/10.0.0.2"]
+    note = found.notes[0]
+    assert note.startswith("cell/10.0.0.1, cell/10.0.0.2 have the same " + mark)
+    assert f"one device with several addresses, or {otherwise}" in note
+    assert "`addresses`" in note
+
+
+def test_an_engine_id_with_a_mac_address_is_one_mark_and_not_two() -> None:
+    engine = SnmpAccess(versions=("3",), engine_id="800021f3030090e8010203")
+    found = build((asset("10.0.0.1", engine), asset("10.0.0.2", engine)), CELL)
+
+    assert "settings that were copied" in found.notes[0]
+
+
+def test_two_marks_of_different_kinds_leave_little_doubt() -> None:
+    both = tuple(asset(a, ENGINE, identity=SERIAL) for a in ("10.0.0.1", "10.0.0.2"))
+
+    (note,) = build(both, CELL).notes
+
+    assert "SNMP engine id" in note
+    assert "serial number" in note
+    assert "most likely one device" in note
+
+
+def test_assets_that_list_each_others_addresses_are_most_likely_one_device() -> None:
+    legs = (OwnAddress(ip="10.0.0.1"), OwnAddress(ip="10.0.0.2"))
+    one, other = asset("10.0.0.1", *legs), asset("10.0.0.2", *legs)
+
+    assert "most likely one device" in build((one, other), CELL).notes[0]
+    assert build((one, asset("10.0.0.2")), CELL).notes == ()
+
+
+def test_a_mark_over_two_zones_says_that_they_stay_two() -> None:
+    both = (
+        asset("10.1.0.5", identity=SERIAL, zone="control"),
+        asset("10.2.0.5", identity=SERIAL, zone="office"),
+    )
+
+    (note,) = build(both, TWO).notes
+
+    assert "different zones" in note
+    assert "`addresses`" not in note
+
+
+def test_the_same_address_in_two_cells_is_noted_only_where_the_device_is_the_same() -> None:
+    cells = (zone("cell1", "192.168.0.0/24"), zone("cell2", "192.168.0.0/24"))
+    legs = (OwnAddress(ip="192.168.0.10"),)
+    alike = tuple(asset("192.168.0.10", *legs, zone=cell.id) for cell in cells)
+
+    assert build(alike, cells).notes == ()
+    moved = tuple(replace(one, identity=SERIAL) for one in alike)
+    assert "serial number" in build(moved, cells).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Identity(vendor="Siemens", serial="4711-12"), Identity(vendor="Moxa", serial="4711-12")),
+        (Identity(serial="4711-12"), Identity(serial="4711-12")),
+        (Identity(vendor="Moxa", serial="00000000"), Identity(vendor="Moxa", serial="00000000")),
+        (Identity(vendor="Moxa", serial="12345678"), Identity(vendor="Moxa", serial="12345678")),
+        (Identity(vendor="Moxa", serial="n/a"), Identity(vendor="Moxa", serial="n/a")),
+    ],
+)
+def test_a_serial_number_of_another_maker_or_of_nobody_is_no_mark(
+    one: Identity, other: Identity
+) -> None:
+    assets = (asset("10.0.0.1", identity=one), asset("10.0.0.2", identity=other))
+    assert build(assets, CELL).notes == ()
+
+
+def test_addresses_that_routers_share_are_no_mark() -> None:
+    shared = LinkAddress(mac="00:00:5e:00:01:07", told_by="arp")
+    found = build((asset("10.0.0.1", shared), asset("10.0.0.2", shared)), CELL)
+
+    assert not any("several addresses" in note for note in found.notes)
+
+
+def test_a_mark_that_everybody_has_tells_nobody_apart() -> None:
+    many = tuple(asset(f"10.0.0.{n}", HOST_KEY) for n in range(1, 60))
+
+    assert build(many, CELL).notes == ()
 
 
 # --- two zones and none ---------------------------------------------------------------------------

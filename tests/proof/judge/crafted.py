@@ -39,6 +39,11 @@ def frame(source: str, target: str, protocol: int, body: bytes, *, fragment: int
     return bytes(12) + b"\x08\x00" + header + body
 
 
+def mac(address: str) -> bytes:
+    """The MAC address that an IPv4 address has here."""
+    return b"\x02\x00" + _four(address)
+
+
 @dataclass(slots=True)
 class Wire:
     """Frames with their times, in seconds; `at` is when the next connection begins."""
@@ -60,6 +65,26 @@ class Wire:
     def datagram(self, device: str, port: int, data: bytes, *, source: str = SCANNER) -> None:
         body = struct.pack("!HHHH", 40_000, port, 8 + len(data), 0) + data
         self.frames.append((self.at, frame(source, device, 17, body)))
+        self.at += 1.1
+
+    def arp(self, source: str, target: str, operation: int) -> None:
+        """1 asks for an address, 2 answers whoever asked."""
+        to = b"\xff" * 6 if operation == 1 else mac(target)
+        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + mac(source) + _four(source)
+        body += (bytes(6) if operation == 1 else to) + _four(target)
+        self.frames.append((self.at, (to + mac(source) + b"\x08\x06" + body).ljust(60, b"\0")))
+        self.at += 0.001
+
+    def link(
+        self, device: str, kind: int, data: bytes, *, source: str = SCANNER, to: bytes = b"",
+        resolved: bool = True,
+    ) -> None:  # fmt: skip
+        """A frame of this type, `to` another MAC address than the device's; ARP comes before."""
+        if resolved:
+            self.arp(source, device, 1)
+            self.arp(device, source, 2)
+        head = (to or mac(device)) + mac(source) + kind.to_bytes(2, "big")
+        self.frames.append((self.at, (head + data).ljust(60, b"\0")))
         self.at += 1.1
 
     def connection(

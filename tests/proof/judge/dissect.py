@@ -65,7 +65,10 @@ def dissect(
     ports: Mapping[tuple[str, int], str],
     keylog: Path | None = None,
 ) -> list[Frame]:
-    """`ports` name the protocol of every (transport, port). Raises Unable."""
+    """
+    Frames of the scanner, and PROFINET's of anybody. `ports` name the protocol of every (transport,
+    port). Raises Unable.
+    """
     tshark = shutil.which("tshark")
     if tshark is None:
         raise Unable("not installed: tshark (Debian package tshark)")
@@ -77,7 +80,8 @@ def dissect(
         words += ["-o", f"tls.keylog_file:{keylog}"]
     ours = ", ".join(sorted(scanner))
     # ICMP quotes what it answers, which would be read as requests of ours; verdict judges its type
-    words += ["-Y", f"ip.src in {{{ours}}} and (tcp or udp) and not icmp"]
+    # Of PROFINET's frames the sender is a MAC address: whose it is says the reader of packets.
+    words += ["-Y", f"(ip.src in {{{ours}}} and (tcp or udp) and not icmp) or eth.type == 0x8892"]
     names = [*_CODES, *_OTHERS]
     for name in names:
         words += ["-e", name]
@@ -97,7 +101,8 @@ def decoded_as(transport: str, port: int, protocol: str) -> list[str]:
     grammar = BY_NAME.get(protocol)
     words = []
     if grammar is not None and grammar.dissector:
-        words += ["-d", f"{transport}.port=={port},{grammar.dissector}"]
+        table = "ethertype" if transport == "link" else f"{transport}.port"
+        words += ["-d", f"{table}=={port},{grammar.dissector}"]
     if grammar is not None and grammar.inside_tls and transport == "tcp":
         words += ["-d", f"tls.port=={port},{grammar.inside_tls}"]
     return words

@@ -3,22 +3,27 @@ A small reader of captures: what passed on the wire, counted as a device counts 
 
 Reads pcap files of Ethernet frames with microsecond or nanosecond stamps. Counted towards a device
 are SYN, FIN, RST, segments with payload and datagrams, each time that they pass, also when the
-kernel sends them again; pure ACKs are apart. IPv4, TCP and UDP are taken apart; everything else is
-kept under the name of its protocol.
+kernel sends them again; pure ACKs are apart. IPv4, TCP and UDP are taken apart, and so are frames
+of PROFINET, whose ends are known by the ARP before them; everything else is kept under the name of
+its protocol.
 
-Sources: draft-ietf-opsawg-pcap, IEEE 802.3, RFC 791, RFC 9293, RFC 768, RFC 826.
+Sources: draft-ietf-opsawg-pcap, IEEE 802.3 (clause 3.2.8: padding), RFC 791, RFC 9293, RFC 768,
+RFC 826.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 HEADER = 24
+PROFINET = 0x8892
+SHORTEST = 60
+"""A frame of Ethernet without its check sum is no shorter; a kernel pads what IP makes."""
 
 
 class Unreadable(Exception):
@@ -28,10 +33,11 @@ class Unreadable(Exception):
 @dataclass(frozen=True, slots=True)
 class Packet:
     """
-    One frame. `at` in seconds since 1970. `protocol` is tcp, udp, icmp, arp, or a number with its
-    layer ("ip 47", "ethertype 0x86dd"). Addresses and ports are those of IPv4, TCP and UDP; for
-    ARP the addresses asked from and for, with the operation in `flags`. `odd` names what a
-    well-formed packet has not.
+    One frame. `at` in seconds since 1970. `protocol` is tcp, udp, icmp, arp, link (PROFINET's own
+    frames, with their type as the port), or a number with its layer ("ip 47", "ethertype 0x86dd").
+    Addresses and ports are those of IPv4, TCP and UDP; for ARP the addresses asked from and for,
+    with the operation in `flags`; for link those that ARP told last of its MAC addresses, and where
+    it told none the MAC address itself. `odd` names what a well-formed packet has not.
     """
 
     number: int
@@ -85,6 +91,7 @@ def packets_of(capture: bytes) -> Iterator[Packet]:
         raise Unreadable("not frames of Ethernet")
     place, number = HEADER, 0
     entry = struct.Struct(f"{order}IIII")
+    told: dict[bytes, str] = {}  # MAC address → the IPv4 address that its owner last called its own
     while place + 16 <= len(capture):
         seconds, parts, kept, length = entry.unpack_from(capture, place)
         if kept != length:
@@ -94,7 +101,7 @@ def packets_of(capture: bytes) -> Iterator[Packet]:
             raise Unreadable("the capture ends in the middle of a frame")
         place += 16 + kept
         number += 1
-        yield _ethernet(number, seconds + parts * part, frame)
+        yield _ethernet(number, seconds + parts * part, frame, told)
     if place != len(capture):
         raise Unreadable("the capture ends in the middle of a frame")
 
@@ -125,15 +132,28 @@ def shortened(capture: bytes, scanner: frozenset[str], kept: int) -> tuple[bytes
     return b"".join(out), numbers
 
 
-def _ethernet(number: int, at: float, frame: bytes) -> Packet:
+def _link(number: int, at: float, frame: bytes, told: Mapping[bytes, str]) -> Packet:
+    target, source = (told.get(mac, mac.hex(":")) for mac in (frame[:6], frame[6:12]))
+    odd = f"a frame of {len(frame)} bytes" if len(frame) < SHORTEST else ""
+    return Packet(
+        number, at, source, target, "link", PROFINET, PROFINET, 0, 0, 0, frame[14:],
+        len(frame) - 14, odd,
+    )  # fmt: skip
+
+
+def _ethernet(number: int, at: float, frame: bytes, told: dict[bytes, str]) -> Packet:
     kind = int.from_bytes(frame[12:14], "big") if len(frame) >= 14 else 0
     if kind == 0x0800 and len(frame) >= 34:
         return _ipv4(number, at, frame[14:])
+    if kind == PROFINET:
+        return _link(number, at, frame, told)
     source, target, operation = "", "", 0
     protocol = f"ethertype {kind:#06x}"
     if kind == 0x0806 and len(frame) >= 42:
         protocol, source, target = "arp", _dotted(frame[28:32]), _dotted(frame[38:42])
         operation = int.from_bytes(frame[20:22], "big")
+        if any(frame[28:32]) and frame[6:12] == frame[22:28]:
+            told[frame[22:28]] = source
     return Packet(
         number, at, source, target, protocol, 0, 0, operation, 0, 0, frame[14:], len(frame) - 14, ""
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.proof.judge.connections import Connection, connections_of
 from tests.proof.judge.dissect import Frame, dissect
-from tests.proof.judge.grammar import Pdu, http_verdict, mqtt, parse, spoken
+from tests.proof.judge.grammar import BY_NAME, Pdu, http_verdict, mqtt, parse, spoken
 from tests.proof.judge.packets import Packet, packets_of
 
 Ports = Mapping[tuple[str, int], str]
@@ -75,12 +75,16 @@ def sent(
     for capture in captures:
         mine = list(packets_of(capture.read_bytes()))
         made = connections_of(mine, scanner)
-        frames = dissect(capture, scanner, ports, keylog)
+        places = {packet.number: packet for packet in mine}
+        frames = [
+            frame
+            for frame in dissect(capture, scanner, ports, keylog)
+            if places[frame.number].source in scanner
+        ]
         packets += mine
         connections += made
         asked += _on_connections(mine, made, frames, ports)
         asked += _in_datagrams(mine, frames, scanner, ports)
-        places = {packet.number: packet for packet in mine}
         complaints += [
             f"{words}: to {places[f.number].target} port {places[f.number].target_port}"
             for f in frames
@@ -146,47 +150,51 @@ def _in_datagrams(
     found = []
     resends = _Resends()
     for packet in packets:
-        if packet.protocol != "udp":
+        if packet.protocol not in ("udp", "link"):
             continue
         if packet.source not in scanner:
             resends.heard(packet)
             continue
-        protocol = spoken(ports.get(("udp", packet.target_port), ""), packet.payload)
+        transport = packet.protocol
+        protocol = spoken(ports.get((transport, packet.target_port), ""), packet.payload)
         pdus = parse(protocol, packet.payload) or [Pdu(0, 0, "an empty datagram", "unknown")]
         frame = told.get(packet.number)
-        again = resends.sent(packet)
+        grammar = BY_NAME.get(protocol)
+        again = resends.sent(packet, anywhere=grammar is not None and grammar.answers_elsewhere)
         for pdu in compared(pdus, [frame] if frame else [], protocol, 0):
             found.append(
                 Asked(
-                    packet.at, packet.target, packet.target_port, "udp", protocol, pdu, None, again
+                    packet.at, packet.target, packet.target_port, transport, protocol, pdu, None,
+                    again,
                 )
-            )
+            )  # fmt: skip
     return found
 
 
 class _Resends:
     """
     Which datagrams are a lost one sent once more: the same bytes from the same port within
-    RESEND_S, the first time, and nothing was heard from there in between. Any other repetition is
-    a question of its own.
+    RESEND_S, the first time, and nothing was heard from there in between (from `anywhere` on the
+    device, where its protocol answers from another port). Any other repetition is a question of its
+    own.
     """
 
     def __init__(self) -> None:
         self._sent: dict[tuple[str, int, int, bytes], float] = {}
         """Those that may be sent once more, with the moment they left."""
-        self._heard: dict[tuple[str, int, int], float] = {}
+        self._heard: dict[tuple[str, int | None, int], float] = {}
+        """By device, its port (None: any) and ours."""
 
     def heard(self, packet: Packet) -> None:
-        self._heard[packet.source, packet.source_port, packet.target_port] = packet.at
+        for port in (packet.source_port, None):
+            self._heard[packet.source, port, packet.target_port] = packet.at
 
-    def sent(self, packet: Packet) -> bool:
+    def sent(self, packet: Packet, *, anywhere: bool) -> bool:
         place = (packet.target, packet.target_port, packet.source_port)
+        port = None if anywhere else packet.target_port
+        heard_at = self._heard.get((packet.target, port, packet.source_port), -math.inf)
         before = self._sent.pop((*place, packet.payload), None)
-        if (
-            before is not None
-            and packet.at - before <= RESEND_S
-            and self._heard.get(place, -math.inf) < before
-        ):
+        if before is not None and packet.at - before <= RESEND_S and heard_at < before:
             return True
         self._sent[*place, packet.payload] = packet.at
         return False

@@ -372,6 +372,8 @@ class _Case:
 
     def _unplanned(self, packet: Packet) -> bool:
         device = self.device(packet.target)
+        if packet.protocol == "link":  # only where the plan says so, and to a device of it
+            return device is None or ("link", packet.target_port) not in device.ports
         return (
             packet.protocol in ("tcp", "udp")
             and device is not None
@@ -547,6 +549,8 @@ class _Case:
         verdicts: dict[str, bool] = {}
 
         def inside(address: str) -> bool:
+            if ":" in address:
+                return False  # a MAC address: a multicast, or nobody that ARP told of
             if address not in verdicts:
                 where = IPv4Address(address)
                 verdicts[address] = any(where in net for net in networks) and not any(
@@ -558,6 +562,8 @@ class _Case:
             if packet.source not in self.allowed.scanner:
                 if packet.protocol.startswith("ethertype"):
                     found.fault(f"a frame of {packet.protocol}")
+                elif packet.protocol == "link" and ":" in packet.source:
+                    found.fault(f"a frame of PROFINET from {packet.source}, whoever that is")
                 continue
             found.cases += 1
             if packet.is_reply or (packet.protocol == "arp" and packet.target in self.allowed.own):
@@ -568,6 +574,6 @@ class _Case:
                 found.fault(f"{packet.protocol} to {packet.target}{port}")
             elif packet.protocol == "icmp":
                 found.counts["ICMP to devices, from the kernel"] += 1
-            elif packet.protocol not in ("tcp", "udp", "arp"):
+            elif packet.protocol not in ("tcp", "udp", "arp", "link"):
                 found.fault(f"{packet.protocol} to {packet.target}")
         return found

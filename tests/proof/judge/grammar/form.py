@@ -69,5 +69,7 @@ class Grammar:
     The questions of one connection or datagram without what changes from time to time, so that two
     sittings can be compared. None: connections are not compared, datagrams whole.
     """
+    answers_elsewhere: bool = False
+    """A datagram is answered from a port that the device chooses anew, and not from its own."""
     writes_nothing: str = ""
     """Why there is no write to inject, where there is none."""
