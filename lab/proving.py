@@ -131,6 +131,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("ssh_login", "SW-RING", "ssh", also=("snmp",), tier="login", after=2),
         _kind("sshconfig_linux", "JUMP-1", "ssh", probes=("ssh", "sshconfig"), after=2),
         _kind("sshconfig_ios", "SW-SUP", "ssh", probes=("ssh", "sshconfig"), after=2),
+        _kind("nport", "machine/FILL-2", "nport"),
+        _kind("nport_read", "machine/FILL-3", "nport", after=1),
         _kind("telnet", "SW-FIELD", "telnet"),
         _kind("telnet_login", "UPS-1", "telnet", also=("snmp",), tier="login", after=1),
     )

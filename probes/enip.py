@@ -407,17 +407,22 @@ async def run_read(session: Session) -> tuple[Fact, ...]:
     Raises Withheld, WireError.
 
     The session is given back here, on the same connection: a worker that ends with its last frame
-    could be gone before the relay has passed it on.
+    could be gone before the relay has passed it on, and one whose next frame is withheld says none.
     """
-    async with session.relay() as (host, port):
-        answer = await client.read_identity_object(host, port)
+    handle = 0
     try:
+        async with session.relay() as (host, port):
+            answer = await client.read_identity_object(host, port)
+            handle = answer.session
+            if answer.broken is not None:
+                raise answer.broken
         return await _told(session, answer)
     finally:
-        goodbye = encode_unregister_session(session=answer.session)
         # A goodbye that the device forestalls, or that a window's end keeps back, costs no answer.
-        with suppress(WireError, Withheld):
-            await session.exchange(goodbye, None, label=_LABEL_UNREGISTER)
+        if handle:
+            with suppress(WireError, Withheld):
+                goodbye = encode_unregister_session(session=handle)
+                await session.exchange(goodbye, None, label=_LABEL_UNREGISTER)
 
 
 async def _told(session: Session, answer: client.IdentityAnswer) -> tuple[Fact, ...]:

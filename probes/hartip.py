@@ -498,7 +498,7 @@ _IDENTIFYING: Final = (
         sample=encode_command(READ_UNIQUE_IDENTIFIER, address=SHORT_ADDRESS, sequence=2),
         trace="one command in the device's statistics",
     ),
-    Question(label=_LABEL_CLOSE, sample=encode_close(sequence=3)),
+    Question(label=_LABEL_CLOSE, sample=encode_close(sequence=3), goodbye=True),
 )
 
 PROBE = Probe(

@@ -340,12 +340,13 @@ class GovernedSession:
         if request is not None:
             self._judge(request)
             self._secrets |= {request[start:end] for start, end in secrets if start < end}
-        if self._canary:
+        goodbye = any(one.goodbye for one in self._probe.questions if one.label == label)
+        if self._canary and not (goodbye and self._answers and self._wire is not None):
             self._be_brief(label)
         self._no_second_knock()
         self._begun = False
         deadline_s = self._bounded(deadline_s)
-        await self._after_canary(last_word=framer is None)
+        await self._after_canary(last_word=goodbye or framer is None)
         self._check(self._with_connect(deadline_s))
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
@@ -368,7 +369,8 @@ class GovernedSession:
     def _be_brief(self, label: str) -> None:
         """
         A canary is one question, and one that this device has answered: what else its probe asks
-        is not sent. Raises CanaryAnswered when it has its answer, Silent when it got none.
+        is not sent, but for the goodbye of a session that was opened with it. Raises CanaryAnswered
+        when it has its answer, Silent when it got none.
         """
         if self._answers:
             raise CanaryAnswered("the device answers")
@@ -386,8 +388,8 @@ class GovernedSession:
         Raises BreakerOpen where a device that is paused must not get what comes next. Between two
         connections of one question the canary is asked first, and the question goes on if it is
         answered. A device that answered, though late, is still told what ends its session
-        (`last_word`: a frame that awaits nothing, a goodbye or our name at an SSH server): leaving
-        without it would cost it a seat.
+        (`last_word`: a goodbye, or a frame that awaits nothing, as our name at an SSH server):
+        leaving without it would cost it a seat.
         """
         if self._canary:
             return

@@ -326,7 +326,8 @@ class Question:
 
     `packets` is what one such request costs us at most on the wire, our own segments or datagrams
     only. `at_most` is how often it can be sent. `trace` says what it leaves behind on the device
-    or in its logs, in words an operator understands ("" when nothing).
+    or in its logs, in words an operator understands ("" when nothing). `goodbye`: it ends a session
+    that the device would else keep, and is therefore said also by a canary and to a paused device.
     """
 
     label: str
@@ -334,6 +335,7 @@ class Question:
     at_most: int = 1
     packets: int = 1
     trace: str = ""
+    goodbye: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

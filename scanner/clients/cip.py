@@ -17,7 +17,7 @@ from functools import cache
 from typing import Final
 
 from scanner import tripwire
-from scanner.errors import BadReply, Closed, Silent, ToolBug
+from scanner.errors import BadReply, Closed, Silent, ToolBug, WireError
 
 MAX_OUTPUT: Final = 4096
 
@@ -46,18 +46,21 @@ class IdentityAnswer:
     """
     The reply data of Get_Attributes_All on instance 1 of class 1, or in words why it was refused.
 
-    `session` is the registered session; it is the caller's to give back.
+    `session` is the registered session; it is the caller's to give back, also where the
+    conversation ended with it: then `broken` is what the caller has to raise.
     """
 
     session: int
     attributes: bytes = b""
     refused: str | None = None
+    broken: WireError | None = None
 
 
 async def read_identity_object(host: str, port: int, *, deadline_s: float = 50.0) -> IdentityAnswer:
     """
     Raises Silent when the deadline came first (the worker is dead when this returns), Closed when
-    the conversation broke off, BadReply when what came was no reply.
+    the conversation broke off, BadReply when what came was no reply; the last two only where no
+    session was registered.
     """
     command = (sys.executable, "-I", "-m", "scanner.clients.cip_worker", host, str(port))
     with tripwire.grant_process():
@@ -102,10 +105,12 @@ def _decode(output: bytes) -> IdentityAnswer:
                 refused=answer.get("refused"),
             )
         kind, text = str(answer["error"]), str(answer["text"])
+        session = int(answer.get("session", 0))
     except (ValueError, KeyError, TypeError) as error:
         raise ToolBug(f"the worker said {output[:80]!r}") from error
-    if kind == "closed":
-        raise Closed(f"pycomm3: {text}")
-    if kind == "garbled":
-        raise BadReply(f"pycomm3: {text}")
-    raise ToolBug(f"the worker failed: {text}")
+    if kind not in ("closed", "garbled"):
+        raise ToolBug(f"the worker failed: {text}")
+    broken = Closed(f"pycomm3: {text}") if kind == "closed" else BadReply(f"pycomm3: {text}")
+    if session:
+        return IdentityAnswer(session=session, broken=broken)
+    raise broken

@@ -5,7 +5,7 @@ pycomm3 never returns when its peer closes in the middle of a frame, so it runs 
 killed. HOST and PORT are the relay's; the tripwire is armed before anything else and grants only
 them. The answer is one line of JSON on standard output: `{"session": number, "attributes": hex}`,
 with "refused" instead of "attributes" when the device said no, or `{"error": kind, "text": words}`
-with the kinds "closed", "garbled" and "bug".
+with the kinds "closed", "garbled" and "bug", and with "session" where one had been registered.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def read_identity_object(host: str, port: int) -> dict[str, str | int]:
 
     driver = CIPDriver(f"{host}:{port}")
     driver.socket_timeout = SOCKET_TIMEOUT_S
+    registered: dict[str, str | int] = {}
     try:
         if not driver.open():  # type: ignore[no-untyped-call]  # pycomm3 has few annotations
             return {"error": "closed", "text": "RegisterSession was refused"}
-        session = driver._session
+        registered = {"session": driver._session}
         answer = driver.generic_message(
             service=GET_ATTRIBUTES_ALL,
             class_code=IDENTITY_CLASS,
@@ -49,17 +50,17 @@ def read_identity_object(host: str, port: int) -> dict[str, str | int]:
             route_path=False,
         )
     except PycommError as error:
-        return {"error": "closed", "text": str(error)[:200]}
+        return {**registered, "error": "closed", "text": str(error)[:200]}
     except ToolBug as error:
         return {"error": "bug", "text": str(error)[:200]}
     except Exception as error:  # what the decoders of pycomm3 raise on nonsense is not documented
-        return {"error": "garbled", "text": f"{type(error).__name__}: {error}"[:200]}
+        return {**registered, "error": "garbled", "text": f"{type(error).__name__}: {error}"[:200]}
     finally:
         driver._session = 0  # without one, close() sends nothing
         driver.close()  # type: ignore[no-untyped-call]  # pycomm3 has few annotations
     if answer.error or not isinstance(answer.value, bytes):
-        return {"session": session, "refused": str(answer.error)[:200]}
-    return {"session": session, "attributes": answer.value[:512].hex()}
+        return {**registered, "refused": str(answer.error)[:200]}
+    return {**registered, "attributes": answer.value[:512].hex()}
 
 
 def main(arguments: list[str]) -> dict[str, str | int]:

@@ -14,9 +14,17 @@ import pytest
 from pycomm3 import CIPDriver
 from pycomm3.exceptions import PycommError
 
-from probes.enip import READ_PROBE
+from probes.enip import READ_PROBE, run_read
 from scanner.clients import cip, cip_worker
-from scanner.errors import BadReply, Closed, GuardRefused, Silent, ToolBug, WireError
+from scanner.errors import (
+    BadReply,
+    BreakerOpen,
+    Closed,
+    GuardRefused,
+    Silent,
+    ToolBug,
+    WireError,
+)
 
 pytestmark = pytest.mark.integration
 IDENTITY = struct.pack("<HHHBBHI", 1, 14, 54, 20, 11, 0x3060, 0x006C061A) + b"\x0513-L6"
@@ -149,8 +157,25 @@ async def test_nonsense_ends_in_a_wire_error_or_a_refusal(reply: bytes) -> None:
         except WireError:
             return
 
-    assert answer.refused
+    assert answer.refused or answer.broken
     assert answer.attributes == b""
+
+
+async def test_a_session_is_given_back_also_where_the_next_question_is_withheld(governed) -> None:
+    sessions = []
+
+    def behave(request: bytes) -> bytes | None:
+        health = sessions[0].device.health
+        health.needs_canary, health.paused = "a slow reply", True
+        return polite(request) if request[:1] == b"\x65" else None
+
+    async with device(behave) as (port, seen), governed(READ_PROBE, port) as session:
+        sessions.append(session)
+        with pytest.raises(BreakerOpen, match="paused"):
+            await run_read(session)
+
+    assert [request[:2] for request in seen] == [b"\x65\0", b"\x66\0"]
+    assert seen[1][4:8] == b"\x2a\0\0\0"
 
 
 @pytest.mark.parametrize(

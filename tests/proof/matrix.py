@@ -6,7 +6,9 @@ probes are found as the product finds them. A probe for whose service the lab ha
 promise 1 by name; a probe that has not met a behaviour is named too.
 
 The small size takes, beside every kind without a fault, a share of the devices that is drawn anew
-with every seed, each behaviour at least once; the full size takes all, in all variants.
+with every seed, each behaviour at least once; the full size takes all, in all variants. Where two
+thousand devices at once kept a question from being put (a device that was slow under that load is
+left alone), the devices that can make up for it stand once more, a few at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import random
 import shutil
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -37,7 +39,9 @@ SMALL_SHARE: Final = 0.16
 """Of the devices with a fault, in the small size."""
 VARIANT_ROUNDS: Final = 4
 """All variants of all behaviours in so many plants: a site file has at most a mebibyte."""
-ROUNDS: Final = {"ci": 1, "full": 1 + VARIANT_ROUNDS}
+ROUNDS: Final = {"ci": 1, "full": VARIANT_ROUNDS}
+ONCE_MORE: Final = 3
+"""Rounds of the full size for the pairs that its rounds have not met."""
 CROWD: Final = 50
 CHASSIS_FROM: Final = 200
 """Third octet of the device with several addresses."""
@@ -93,10 +97,17 @@ def whole(work: Work) -> Matrix:
     """The matrix of this run of the proof, made by whoever asks first. Raises Unable."""
     result = Matrix()
     for number in range(ROUNDS[work.size]):
-        make = partial(one_round, work, number)
-        place = work.shared(f"matrix-{number}", make)
-        result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
+        _add_round(result, work, number, ())
+    if work.size == "full":
+        for number in range(VARIANT_ROUNDS, VARIANT_ROUNDS + ONCE_MORE):
+            if result.unmet:
+                _add_round(result, work, number, result.unmet)
     return result
+
+
+def _add_round(result: Matrix, work: Work, number: int, unmet: Sequence[str]) -> None:
+    place = work.shared(f"matrix-{number}", partial(one_round, work, number, unmet))
+    result.add(json.loads((place / "judged.json").read_text(encoding="utf-8")))
 
 
 def crowd(work: Work) -> Matrix:
@@ -110,32 +121,34 @@ def crowd(work: Work) -> Matrix:
 # --- making it -----------------------------------------------------------------------------------
 
 
-DEEPER: Final[Mapping[str, int]] = {
-    "https-login": 5, "ssh-login": 2, "snmp-login": 13,
+DEEPER: Final[Mapping[str, tuple[int, ...]]] = {
+    "https-login": (5,), "ssh-login": (2,), "snmp-login": (13, 14, 15, 16),
 }  # fmt: skip
 """Kinds whose fault would otherwise end the visit before the login: connections (datagrams) that
-identifying and reading take."""
+identifying and reading take. How many datagrams these are depends on how often one is repeated."""
 
 
 IDENTIFIED: Final = frozenset({*QUESTIONS, "http", "telnet"})
 """Kinds of which the sound ones are only identified: all whose questions promise 13 counts, too."""
 
 
-def plant(size: str, seed: int, number: int) -> dict[str, Any]:
+def plant(size: str, seed: int, number: int, unmet: Sequence[str] = ()) -> dict[str, Any]:
     """
-    The devices of one round. Round 0 of the full size has the first variants of everything, the
-    others share all variants between them.
+    The devices of one round. Those of the full size share all variants between them, and the
+    rounds after them have the devices that may meet what is `unmet` (titles of pairs).
     """
-    raw = proving.plant(variants=size == "full" and number > 0)
+    raw = proving.plant(variants=size == "full")
     _deepen(raw)
     _reach(raw)
     _chassis(raw)
     devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
     if size == "ci":
         devices = _some(devices, random.Random(seed))
-    elif number:
-        mine = {zone["id"] for zone in raw["zones"][number - 1 :: VARIANT_ROUNDS]}
+    elif number < VARIANT_ROUNDS:
+        mine = {zone["id"] for zone in raw["zones"][number::VARIANT_ROUNDS]}
         devices = [device for device in devices if device["zone"] in mine]
+    else:
+        devices = [device for device in devices if _may_meet(device, unmet)]
     for count, device in enumerate(devices):
         zone = zones[device["zone"]]
         identified = device["name"].split("--")[0] in IDENTIFIED
@@ -147,6 +160,18 @@ def plant(size: str, seed: int, number: int) -> dict[str, Any]:
     return {
         **raw, "devices": devices, "zones": [zone for zone in raw["zones"] if zone["id"] in kept],
     }  # fmt: skip
+
+
+def _may_meet(device: Mapping[str, Any], unmet: Sequence[str]) -> bool:
+    """Whether it has the service and the behaviour of one of these pairs."""
+    _, behaviour, _ = device["name"].split("--")
+    services = {str(each["protocol"]) for each in device["services"]}
+    for pair in unmet:
+        title, _, wanted = pair.rpartition(" with ")
+        service = title.partition(" (")[0].rpartition(" on ")[2]
+        if wanted == behaviour and service in services:
+            return True
+    return False
 
 
 CHASSIS: Final = ("modbus", "s7")
@@ -196,17 +221,18 @@ def _deepen(raw: dict[str, Any]) -> None:
     zones = {zone["id"]: zone for zone in raw["zones"]}
     for device in list(raw["devices"]):
         kind, behaviour, variant = device["name"].split("--")
-        more = deepcopy(device)
         if kind == "enip-tcp":
+            more = deepcopy(device)
             more["faults"].append({"name": "silent", "on": ["enip"], "over": "udp"})
             more["name"] = f"enip-tcp-only--{behaviour}--{variant}"
+            _stand(raw, more, zones[device["zone"]])
         elif kind in DEEPER and behaviour != "normal":
-            for fault in more["faults"]:
-                fault["after"] = DEEPER[kind]
-            more["name"] = f"{kind}-late--{behaviour}--{variant}"
-        else:
-            continue
-        _stand(raw, more, zones[device["zone"]])
+            for after in DEEPER[kind]:
+                more = deepcopy(device)
+                for fault in more["faults"]:
+                    fault["after"] = after
+                more["name"] = f"{kind}-late-{after}--{behaviour}--{variant}"
+                _stand(raw, more, zones[device["zone"]])
 
 
 def _stand(raw: dict[str, Any], device: dict[str, Any], like: Mapping[str, Any]) -> None:
@@ -295,8 +321,8 @@ def _some(devices: list[dict[str, Any]], rng: random.Random) -> list[dict[str, A
     return [device for device in devices if device["name"] in names]
 
 
-def one_round(work: Work, number: int, folder: Path) -> None:
-    raw = plant(work.size, work.setting.seed + number, number)
+def one_round(work: Work, number: int, unmet: Sequence[str], folder: Path) -> None:
+    raw = plant(work.size, work.setting.seed + number, number, unmet)
     result = _measured(work, raw, folder)
     result["met"], result["wanted"] = pairs(raw, folder / "run" / "walkdown.db")
     _keep(result, folder)
@@ -373,7 +399,7 @@ def _asked(database: Path) -> Iterator[tuple[str, str, str, str, str]]:
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         for (text,) in connection.execute("SELECT body FROM observations"):
             told = json.loads(text)
-            if told["outcome"] != "withheld":
+            if told["outcome"] != "withheld" or told["exchanges"]:  # or withheld in between
                 yield (
                     told["probe"], told["transport"], told["protocol"], told["tier"],
                     told["address"],

@@ -552,6 +552,33 @@ def test_a_device_that_keeps_its_half_open_holds_a_seat_for_one_drain_only(tmp_p
         assert found[10].counts["to devices that talked on"] == 1
 
 
+def test_a_reset_long_after_the_end_is_told_apart_from_one_that_ends_a_session(
+    tmp_path: Path,
+) -> None:
+    us, them = (SCANNER, 41_000), ("10.77.1.1", 22)
+    for taken, minutes, last, bad in (
+        (True, 2, FIN | ACK, 0),
+        (True, 0.5, FIN | ACK, 1),  # the kernel still knows the connection
+        (False, 2, FIN | ACK, 1),  # its FIN was never acknowledged
+        (True, 2, ACK, 1),  # no FIN said again
+    ):
+        wire = Wire()
+        at = wire.at
+        wire.tcp(at, us, them, SYN, 1, 0)
+        wire.tcp(at + 0.01, them, us, SYN | ACK, 1, 2)
+        wire.tcp(at + 0.02, us, them, FIN | ACK, 2, 2)
+        wire.tcp(at + 0.03, them, us, FIN | ACK, 2, 3)
+        if taken:
+            wire.tcp(at + 0.04, us, them, ACK, 3, 3)
+        wire.tcp(at + 60 * minutes, them, us, last, 2, 3)
+        wire.tcp(at + 60 * minutes, us, them, RST, 3, 0)
+
+        found = findings(wire, tmp_path, "10.77.1.1")[10]
+
+        assert found.bad == bad, (taken, minutes, last)
+        assert found.counts["to a FIN said again over a minute after the end"] == 1 - bad
+
+
 def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> None:
     def said(number: int, stream: int, *codes: str) -> Frame:
         return Frame(
@@ -590,6 +617,29 @@ def test_a_datagram_that_is_sent_once_more_is_no_other_question(tmp_path: Path) 
     assert found.most["enip questions"] == 3
     assert found.counts["datagrams sent once more"] == 1
     assert found.faults == ["10.77.1.2 enip: 3 questions, 2 granted"]
+
+
+@pytest.mark.parametrize(
+    ("speaks", "bad"), [pytest.param(False, 0, id="unheard"), pytest.param(True, 1, id="heard")]
+)
+def test_a_datagram_that_nobody_answers_counts_where_the_contract_has_no_number(
+    tmp_path: Path, speaks: bool, bad: int
+) -> None:
+    asked = bytes.fromhex("800002000000007e00ef050100")  # FINS, controller data read
+    node = bytes.fromhex("46494e530000000c000000000000000000000000")
+    wire = Wire()
+    wire.datagram("10.77.1.1", 9600, asked)
+    if speaks:
+        answered(wire, "10.77.1.1", b"something", port=9600)
+    framed = bytes.fromhex("46494e5300000015000000020000000080000200") + asked[4:]
+    wire.connection("10.77.1.1", 9600, node, framed)
+
+    found = judge(
+        [wire.write(tmp_path / "fins.pcap")], allowed("10.77.1.1", measured=True)
+    ).findings[13]
+
+    assert found.bad == bad, found.faults
+    assert found.counts["nobody answers"] == 1 - bad
 
 
 def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:

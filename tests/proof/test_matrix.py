@@ -29,7 +29,7 @@ from tests.proof.promises.p17_scope import judged
 from tests.proof.scopes import AT_ONCE, draw
 
 
-def database(path: Path, *observations: dict[str, str]) -> Path:
+def database(path: Path, *observations: dict[str, Any]) -> Path:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE observations (body TEXT)")
         connection.executemany(
@@ -49,12 +49,11 @@ def test_the_small_size_has_every_behaviour_and_every_kind_without_a_fault(seed:
 
 def test_the_full_size_has_every_device_and_no_address_twice() -> None:
     rounds = [matrix.plant("full", 1, number) for number in range(matrix.ROUNDS["full"])]
-    names = [[device["name"] for device in raw["devices"]] for raw in rounds]
+    names = [device["name"] for raw in rounds for device in raw["devices"]]
 
-    assert len(names[0]) > 1000
-    variants = [name for own in names[1:] for name in own]
-    assert len(variants) == len(set(variants)) > len(names[0])
-    assert set(names[0]) <= set(variants)
+    assert len(names) == len(set(names)) > 3000
+    first = matrix.proving.plant()
+    assert {device["name"] for device in first["devices"]} <= set(names)
     for raw in rounds:
         addresses = [device["address"] for device in raw["devices"]]
         assert len(addresses) == len(set(addresses))
@@ -77,10 +76,14 @@ def test_no_round_needs_a_site_file_that_is_refused(tmp_path: Path, number: int)
     assert path.stat().st_size < MAX_BYTES
 
 
-@pytest.mark.parametrize(("size", "number"), [("ci", 0), ("full", 0)])
-def test_one_device_has_several_addresses(tmp_path: Path, size: str, number: int) -> None:
-    raw = matrix.plant(size, 1, number)
-    mine = [one for one in raw["devices"] if "--chassis" in one["name"]]
+@pytest.mark.parametrize("size", ["ci", "full"])
+def test_one_device_has_several_addresses(tmp_path: Path, size: str) -> None:
+    def chassis_in(raw: dict[str, Any]) -> list[dict[str, Any]]:
+        return [one for one in raw["devices"] if "--chassis" in one["name"]]
+
+    rounds = [matrix.plant(size, 1, number) for number in range(matrix.ROUNDS[size])]
+    [raw] = [one for one in rounds if chassis_in(one)]
+    mine = chassis_in(raw)
     # The whole of it takes a minute to load; who stands beside the chassis makes no difference.
     kept = {one["zone"] for one in [*mine, *raw["devices"][::25]]}
     raw = {**raw, **{key: [one for one in raw[key] if one[name] in kept]
@@ -113,11 +116,24 @@ def test_what_is_asked_later_has_devices_whose_fault_begins_then(
     assert set(matrix._steps(service)) == steps
 
 
+def test_what_was_not_met_stands_once_more_and_little_else() -> None:
+    unmet = ["sshconfig on ssh (read, tcp) with drip", "snmp (login, udp) with wrong-transaction"]
+
+    names = {d["name"] for d in matrix.plant("full", 1, matrix.VARIANT_ROUNDS, unmet)["devices"]}
+
+    kinds = {tuple(name.split("--")[:2]) for name in names}
+    assert {("sshconfig-linux", "drip"), ("snmp-login-late-15", "wrong-transaction")} <= kinds
+    assert {behaviour for _, behaviour in kinds} == {"drip", "wrong-transaction"}
+    assert not {kind for kind, _ in kinds if kind.startswith("modbus")}
+    assert len(names) < 60
+
+
 def test_every_probe_of_a_higher_tier_has_a_sound_device_that_is_asked_so_far() -> None:
-    raw = matrix.plant("full", 1, 0)
-    zones = {zone["id"]: zone for zone in raw["zones"]}
+    rounds = [matrix.plant("full", 1, number) for number in range(matrix.ROUNDS["full"])]
+    zones = {zone["id"]: zone for raw in rounds for zone in raw["zones"]}
     sound = {
         (service["protocol"], str((device.get("declared") or {}).get("tier") or zone["tier"]))
+        for raw in rounds
         for device in raw["devices"]
         if f"--{proving.NORMAL}--" in device["name"]
         for zone in [zones[device["zone"]]]
@@ -170,13 +186,16 @@ def test_a_new_probe_has_to_meet_every_behaviour_of_its_service(
 def test_a_question_that_was_withheld_has_met_nothing(tmp_path: Path) -> None:
     told = {
         "probe": "modbus", "transport": "tcp", "protocol": "modbus", "tier": "identify",
-        "address": "10.77.1.1", "outcome": "withheld",
+        "address": "10.77.1.1", "outcome": "withheld", "exchanges": [],
     }  # fmt: skip
     plant = {"devices": [{"address": "10.77.1.1", "name": "modbus--drip--0"}]}
 
     met, _ = matrix.pairs(plant, database(tmp_path / "run.db", told))
-
     assert met == []
+
+    midway = {**told, "exchanges": ["x1"]}
+    met, _ = matrix.pairs(plant, database(tmp_path / "midway.db", midway))
+    assert met == ["modbus (identify, tcp) with drip"]
 
 
 def test_scopes_that_are_carried_out_together_share_no_address() -> None:

@@ -22,7 +22,7 @@ from scanner.governor import Clock, Device, Governor
 from scanner.model import Tier, Transport
 from scanner.profiles import DEFAULT, FRAGILE, LAB, Profile
 from scanner.session import CanaryAnswered
-from scanner.spec import Probe
+from scanner.spec import Probe, Question
 from scanner.windows import Permission
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -638,19 +638,22 @@ async def test_a_paused_device_that_answered_late_is_still_told_goodbye(governed
             heard.append(data)
             connection.sendall(data)
 
+    leave = Question(label="leave", sample=READ_IDENTITY, goodbye=True)
     with peer(count) as port:
-        async with governed(probe(), port, profile=CALM) as session:
+        async with governed(probe(questions=(leave,)), port, profile=CALM) as session:
             await session.exchange(READ_IDENTITY, len, label="identity")
             health = session.device.health
             health.needs_canary, health.paused = "a slow reply", True
             with pytest.raises(BreakerOpen, match="paused"):
                 await session.exchange(READ_IDENTITY, len, label="identity")
             await session.exchange(READ_IDENTITY, None, label="goodbye")
+            await session.exchange(READ_IDENTITY, len, label="leave")  # one with a reply
             await session.close()
-            with pytest.raises(BreakerOpen, match="paused"):  # none is opened to say it
-                await session.exchange(READ_IDENTITY, None, label="goodbye")
+            for framer, label in ((None, "goodbye"), (len, "leave")):
+                with pytest.raises(BreakerOpen, match="paused"):  # none is opened to say it
+                    await session.exchange(READ_IDENTITY, framer, label=label)
 
-    assert b"".join(heard) == 2 * READ_IDENTITY
+    assert b"".join(heard) == 3 * READ_IDENTITY
 
 
 async def test_a_device_that_fell_silent_is_told_no_goodbye(governed) -> None:
@@ -708,6 +711,33 @@ async def test_a_canary_is_over_with_its_first_answer(governed) -> None:
                 await session.exchange(READ_IDENTITY, len, label="identity")
 
     assert heard == [READ_IDENTITY]
+
+
+async def test_a_canary_gives_back_the_session_that_it_was_answered_with(governed) -> None:
+    heard: list[bytes] = []
+
+    def count(connection: socket.socket) -> None:
+        while data := connection.recv(1024):
+            heard.append(data)
+            connection.sendall(data)
+
+    leave = Question(label="leave", sample=READ_IDENTITY, goodbye=True)
+    with peer(count) as port:
+        async with governed(probe(questions=(leave,)), port, profile=CALM) as session:
+            session._canary = True
+            answered(session.governor, session.device, port=port)
+            session.device.health.identified_by.add((port, "identity"))
+            with pytest.raises(Silent):  # nothing was opened yet
+                await session.exchange(READ_IDENTITY, len, label="leave")
+            await session.exchange(READ_IDENTITY, len, label="identity")
+            with pytest.raises(CanaryAnswered):
+                await session.exchange(READ_IDENTITY, len, label="identity")
+            await session.exchange(READ_IDENTITY, len, label="leave")
+            await session.close()
+            with pytest.raises(CanaryAnswered):  # no connection is made to say it
+                await session.exchange(READ_IDENTITY, len, label="leave")
+
+    assert heard == 2 * [READ_IDENTITY]
 
 
 async def test_a_canary_of_a_resumed_scan_asks_what_its_probe_asks(governed) -> None:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from tests.proof.judge.packets import FIN, RST, SYN, Packet
 
 HALF = 1 << 31
+TIME_WAIT_S: Final = 60.0
+"""How long the kernel remembers a connection that has ended, and answers for it without a reset."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,10 @@ class Connection:
     resent: int = 0
     bytes_came: int = 0
     came_after_fin: int = 0
+    fin_taken_at: float | None = None
+    """When the scanner acknowledged the device's FIN."""
+    last_was_fin: bool = False
+    """The device's last packet before our reset."""
     gaps: bool = False
     refused: bool = False
     sent: bytes = b""
@@ -49,6 +56,8 @@ class Connection:
     _waits_since: float | None = None
     _due: int = 0
     """The acknowledgement that covers everything sent."""
+    _fin_end: int | None = None
+    """The acknowledgement that covers the device's FIN."""
     _segments: list[tuple[int, bytes, float]] = field(default_factory=list)
 
     @property
@@ -86,6 +95,8 @@ class Connection:
             self._note_silence(packet.at)
             self.reset_sent_at = self.reset_sent_at or packet.at
             return
+        if self._fin_end is not None and (packet.acknowledged - self._fin_end) & 0xFFFFFFFF < HALF:
+            self.fin_taken_at = self.fin_taken_at or packet.at
         if packet.counts:
             end = packet.sequence + len(packet.payload) + bool(packet.flags & FIN)
             if self._due == 0 or (end - self._due) & 0xFFFFFFFF < HALF:
@@ -128,6 +139,8 @@ class Connection:
             self.refused = self.refused or self.opened_at is None
             return
         self.last_came_at = packet.at
+        if self.reset_sent_at is None:
+            self.last_was_fin = bool(packet.flags & FIN)
         if packet.flags & SYN:
             self.opened_at = self.opened_at or packet.at
         self.bytes_came += len(packet.payload)
@@ -135,6 +148,12 @@ class Connection:
             self.came_after_fin += len(packet.payload)
         if packet.flags & FIN:
             self.fin_came_at = self.fin_came_at or packet.at
+            self._fin_end = (packet.sequence + len(packet.payload) + 1) & 0xFFFFFFFF
+
+    def ended_before(self, moment: float) -> bool:
+        """Both had said FIN, and we had acknowledged the device's, longer ago than TIME_WAIT."""
+        ends = (self.fin_sent_at, self.fin_taken_at)
+        return all(end is not None and moment - end > TIME_WAIT_S for end in ends)
 
 
 def connections_of(packets: Iterable[Packet], scanner: frozenset[str]) -> list[Connection]:

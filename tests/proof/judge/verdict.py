@@ -40,6 +40,9 @@ QUESTIONS: Final[Mapping[str, int]] = {
     one.protocol: one.questions for one in grammars() if one.questions is not None
 }
 """What identifying a sound device may ask, by protocol."""
+NUMBERED: Final = frozenset({"modbus", "enip", "bacnet", "s7"})
+"""Those whose number stands in the contract: there a datagram that nobody answers counts, too. With
+others a device that answers over TCP alone has been asked once more than one that takes both."""
 UNITS: Final = 3
 UNIT_PAUSE_S: Final = 1.0
 DRAIN_S: Final = 1.0
@@ -429,6 +432,7 @@ class _Case:
                 "resets": 0,
                 "to devices that talked on": 0,
                 "to silent devices": 0,
+                "to a FIN said again over a minute after the end": 0,
                 "left to dead devices": 0,
             }
         )
@@ -450,6 +454,8 @@ class _Case:
                 found.counts["to devices that talked on"] += 1
             elif one.longest_silence_s > STALE_S:
                 found.counts["to silent devices"] += 1
+            elif one.last_was_fin and one.ended_before(one.reset_sent_at):
+                found.counts["to a FIN said again over a minute after the end"] += 1
             else:
                 last = one.reset_sent_at - (one.last_came_at or one.asked_at)
                 found.fault(f"{one.name}: reset {last:.3f} s after its last packet")
@@ -509,7 +515,8 @@ class _Case:
     # --- 13 and 17 ------------------------------------------------------------------------------
 
     def questions(self) -> Finding:
-        found = Finding(counts={"datagrams sent once more": 0})
+        found = Finding(counts={"datagrams sent once more": 0, "nobody answers": 0})
+        speak = {p.source for p in self.sent.packets if p.protocol == "udp"}
         asked: Counter[tuple[str, str, int | None]] = Counter()
         refused: Counter[str] = Counter()
         for one in self.sent.asked:
@@ -518,6 +525,10 @@ class _Case:
                 continue
             if one.again:
                 found.counts["datagrams sent once more"] += 1
+            elif (
+                one.transport == "udp" and one.device not in speak and one.protocol not in NUMBERED
+            ):
+                found.counts["nobody answers"] += 1
             elif one.pdu.asks:
                 asked[one.device, one.protocol, one.pdu.unit] += 1
             # A request for a connection that was refused in words may be made once more.

@@ -26,6 +26,7 @@ def measure(work: Work) -> Measured:
     met = f"{pairs - len(matrix.unmet)} of {pairs} pairs of probe and behaviour"
     if matrix.unmet and work.size == "full":
         met += f"; not met: {', '.join(matrix.unmet)}"
+        found.fault(f"{len(matrix.unmet)} pairs of probe and behaviour were not met")
     elif matrix.unmet:
         met += f" (the others: {unmet.parent.name}/{unmet.name}; the full size takes all)"
     counts = found.counts
