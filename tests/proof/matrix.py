@@ -35,7 +35,7 @@ from tests.proof.judge.verdict import QUESTIONS, Finding
 from tests.proof.plants import judged, scan, standing
 from tests.proof.promise import KEPT_FAULTS, Measured, Unable, Work
 
-SMALL_SHARE: Final = 0.16
+SMALL_SHARE: Final = 0.1
 """Of the devices with a fault, in the small size."""
 VARIANT_ROUNDS: Final = 4
 """All variants of all behaviours in so many plants: a site file has at most a mebibyte."""

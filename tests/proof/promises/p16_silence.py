@@ -93,6 +93,6 @@ PROMISE = Promise(
     number=16,
     title="Window end and stop button silence the wire",
     target="at most 2 s for all causes, at most 5 packets",
-    counts={"ci": 24, "full": 1000},
+    counts={"ci": 16, "full": 1000},
     measure=measure,
 )

@@ -203,6 +203,6 @@ PROMISE = Promise(
     number=18,
     title="Kill -9 loses nothing and repeats nothing",
     target="0 lost results, 0 repeated requests without consent, resume at most 5 s",
-    counts={"ci": 12, "full": 1000},
+    counts={"ci": 10, "full": 1000},
     measure=measure,
 )
