@@ -21,7 +21,8 @@ acknowledges it, so every server has to stand its loss, and ends by itself after
 of the one block. But it would go to a port that the device has just named, which no plan, no budget
 and no firewall rule knows, and where something else may listen once the transfer is over. What our
 kernel says when the block comes again and our socket is closed (ICMP port unreachable) tells the
-device the same, and has room where a second datagram was planned for a lost first one. tftpd-hpa
+device the same, and has room in the plan: six of them, where a server repeats its block so often
+and heeds none. tftpd-hpa
 5.2 ended a transfer by it after 1 s, at its first repetition; with a socket that stayed open and
 silent it repeated after 1, 3 and 7 s and went on. So the socket is closed without delay.
 
@@ -141,6 +142,7 @@ PROBE = Probe(
         Question(
             label=_LABEL,
             sample=encode_read_request(),
+            packets=2,  # beside the datagram, the kernel's word to a block that is repeated
             trace=f'a line in the server\'s log: "{FILE}" was asked for and not found',
         ),
     ),

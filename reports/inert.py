@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Final
 
 FORMULA_STARTS = (
     *("=", "+", "-", "@", "\t", "\r", "\n", "\0"),
@@ -57,12 +58,15 @@ def bounded(text: str, limit: int) -> str:
     return f"{visible(text[:limit])}… ({len(text) - limit:,} more characters)"
 
 
-@lru_cache(maxsize=8192)
 def cell(text: str) -> str:
     """
     Visible text that no spreadsheet takes for a formula; an apostrophe stands before one. Tables
-    say the same words in thousands of rows, so that the last few are kept.
+    say the same words in thousands of rows, so that the last few are kept if they are short.
     """
+    return _known_cell(text) if len(text) <= KEPT_LENGTH else _cell(text)
+
+
+def _cell(text: str) -> str:
     shown = visible(text)
     runs = text.lstrip(" ").startswith(FORMULA_STARTS) or shown.startswith("\\x")
     if _units(shown) > CELL_LIMIT:
@@ -71,7 +75,11 @@ def cell(text: str) -> str:
     return f"'{shown}" if runs else shown
 
 
-@lru_cache(maxsize=8192)
+KEPT_LENGTH: Final = 200
+"""What is kept is the device's to choose: so much of it, and no more."""
+_known_cell = lru_cache(maxsize=8192)(_cell)
+
+
 def csv_cell(text: str) -> str:
     """
     As `cell`, and no formula either for a program that takes the semicolon for the separator, as

@@ -198,6 +198,8 @@ class GovernedSession:
         self._ask_canary = ask_canary
         self._canary = canary
         self._answers = 0
+        self._lost = False
+        """The device ended this conversation itself: no goodbye is due."""
         self._begun = False
         """Whether the connection was made for the step under way, which is not said yet."""
         self._quiet: str | None = None
@@ -340,13 +342,16 @@ class GovernedSession:
         if request is not None:
             self._judge(request)
             self._secrets |= {request[start:end] for start, end in secrets if start < end}
-        goodbye = any(one.goodbye for one in self._probe.questions if one.label == label)
+        goodbye = self._is_goodbye(label)
+        last_word = goodbye or framer is None
+        if last_word and self._lost:
+            raise Closed("the device has ended the conversation itself")
         if self._canary and not (goodbye and self._answers and self._wire is not None):
             self._be_brief(label)
         self._no_second_knock()
         self._begun = False
         deadline_s = self._bounded(deadline_s)
-        await self._after_canary(last_word=goodbye or framer is None)
+        await self._after_canary(last_word=last_word)
         self._check(self._with_connect(deadline_s))
         await self._take_slot()
         async with self._intent(label, mask(request or b"", secrets)) as record:
@@ -365,6 +370,9 @@ class GovernedSession:
                 request, framer, label, deadline_s, max_reply, whatever_came, may_reset, record
             )
             return record.reply
+
+    def _is_goodbye(self, label: str) -> bool:
+        return any(one.goodbye for one in self._probe.questions if one.label == label)
 
     def _be_brief(self, label: str) -> None:
         """
@@ -476,6 +484,8 @@ class GovernedSession:
             outcome, reason = outcome_of(error), _words(error)
             if isinstance(error, Silent):
                 self._silence = error
+            elif isinstance(error, Refused | Reset | Closed):
+                self._lost = True
             raise
         finally:
             after_out, after_in = self._counts()
@@ -506,7 +516,7 @@ class GovernedSession:
             raise ToolBug(f"probe {self._probe.name} wants more connections than it declared")
         self._governor.check_scope(self._device, self._target.zone, self._target.address)
         self._connections += 1
-        self._silence, self._quiet = None, None
+        self._silence, self._quiet, self._lost = None, None, False
         wire = self._new_wire()
         port = self._target.port
         try:
@@ -589,9 +599,10 @@ class GovernedSession:
         patience_s = self._patience(deadline_s)
         # Where this port has just left another question unanswered, one datagram is enough.
         once = patience_s < deadline_s and self._target.port in self._device.health.silent_ports
-        # A secret is sent once for each attempt that the ledger counts.
+        # A secret is sent once for each attempt that the ledger counts, and a goodbye is said once.
         udp = self._target.transport is Transport.UDP
-        resends = udp and request is not None and self.tier is not Tier.LOGIN
+        once_only = self.tier is Tier.LOGIN or self._is_goodbye(label)
+        resends = udp and request is not None and not once_only
         resend_at = started + patience_s / 2 if resends and not once else None
         if resends and once:
             patience_s /= 2

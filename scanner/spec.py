@@ -382,7 +382,8 @@ class Probe:
     """
     UDP: an answer counts wherever on the device it comes from, since the protocol answers from a
     port that it chooses anew (TFTP). The question still goes to the port that was planned, and
-    nothing ever goes to the other. Not together with `own_ports`.
+    nothing of ours goes to the other, but for the kernel's refusal of what is repeated there. Not
+    together with `own_ports`.
     """
     prepare: Callable[[], object] = lambda: None
     """

@@ -53,5 +53,5 @@ def build(assets: Sequence[Asset], zones: Sequence[ZoneInfo]) -> Topology:
         dual_homed=legs,
         outside=outside(graph),
         proposals=propose(graph, places),
-        notes=tuple(dict.fromkeys((*same_device(graph), *graph.notes)))[:MAX_NOTES],
+        notes=tuple(dict.fromkeys((*graph.notes, *same_device(graph))))[:MAX_NOTES],
     )

@@ -5,7 +5,8 @@ They are never merged here: an address is one asset, unless the site file says t
 several (`addresses`). Whoever reads the note decides. Every mark has another explanation, too: a
 serial number is unique with its maker at most, settings and keys are copied from device to device,
 and a router answers with its MAC address for others. Two marks of different kinds, or a device's
-own word on its addresses, leave little room for one.
+own word on its addresses, leave little room for one; but an engine id and a host key are copied
+together, where a whole system is.
 
 Source: RFC 3411 section 5 (snmpEngineID is unique within an administrative domain), RFC 4251
 section 4.1 (a host key belongs to a host), RFC 5798 section 7.3 (addresses of virtual routers).
@@ -25,8 +26,12 @@ from scanner.topology.nodes import Node, listed, shortened
 MOST = 50
 """A mark that more assets than these share tells none of them apart."""
 MAX_GROUPS = 100
-VIRTUAL = ("00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:")
-"""How MAC addresses begin that routers share (VRRP for IPv4 and IPv6, HSRP)."""
+VIRTUAL = (
+    "00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:00:0c:9f:f", "00:05:73:a0:0",
+    "00:07:b4:00:",
+)  # fmt: skip
+"""How MAC addresses begin that routers share: VRRP for IPv4 and IPv6, HSRP and its version 2, HSRP
+for IPv6, GLBP."""
 
 SERIAL = "serial number"
 ENGINE = "SNMP engine id"
@@ -40,6 +45,8 @@ OTHERWISE = {
     MAC: "a router that answers for others",
 }
 """What else each mark may mean, if it is the only one."""
+COPIED = frozenset({ENGINE, KEY})
+"""What comes along where the image of one host is put on another."""
 
 
 def same_device(graph: Graph) -> tuple[str, ...]:
@@ -47,8 +54,11 @@ def same_device(graph: Graph) -> tuple[str, ...]:
     shared: dict[frozenset[str], dict[str, str]] = defaultdict(dict)
     for kind, value, owners in _shared(graph):
         shared[owners].setdefault(kind, value)
-    groups = sorted(shared.items(), key=lambda group: sorted(group[0]))[:MAX_GROUPS]
-    return tuple(_words(graph, sorted(owners), marks) for owners, marks in groups)
+    groups = sorted(shared.items(), key=lambda group: sorted(group[0]))
+    told = [_words(graph, sorted(owners), marks) for owners, marks in groups[:MAX_GROUPS]]
+    if len(groups) > MAX_GROUPS:
+        told.append(f"{len(groups) - MAX_GROUPS:,} more groups of assets that share a mark")
+    return tuple(told)
 
 
 def _words(graph: Graph, owners: list[str], marks: dict[str, str]) -> str:
@@ -56,9 +66,9 @@ def _words(graph: Graph, owners: list[str], marks: dict[str, str]) -> str:
     if TABLE in marks:
         told.append("each other's addresses among their own")
     zones = {graph.known[name].zone for name in owners}
-    if len(marks) == 1 and TABLE not in marks:
-        (kind,) = marks
-        meaning = f"one device with several addresses, or {OTHERWISE[kind]}"
+    if marks.keys() <= COPIED or (len(marks) == 1 and TABLE not in marks):
+        otherwise = " and ".join(OTHERWISE[kind] for kind in marks)
+        meaning = f"one device with several addresses, or {otherwise}"
     else:
         meaning = "most likely one device with several addresses"
     kept = (
@@ -105,11 +115,14 @@ def _marks(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _is_telling(serial: str) -> bool:
-    """Not one of those that stand where nobody wrote a number: 0000, 12345678, none, unknown."""
+    """
+    Not one of those that stand where nobody wrote a number: 0000, 12345678, 123123, none, unknown.
+    """
     return (
         len(serial) >= 4
         and len(set(serial)) > 2
         and serial not in "01234567890123456789"
+        and serial not in (serial + serial)[1:-1]
         and any(c.isdigit() for c in serial)
     )
 
@@ -136,12 +149,13 @@ def _of_one_maker(assets: Iterable[Asset]) -> list[list[str]]:
 
 
 def _may_be(one: Asset, other: Asset) -> bool:
-    """The makers agree; where one is not told, the models do."""
-    for name in ("vendor", "model"):
-        mine, its = getattr(one.identity, name), getattr(other.identity, name)
-        if mine and its:
-            return agree(name, mine, its)
-    return False
+    """Maker and model agree, as far as both tell them, and one of the two is told by both."""
+    told = [
+        agree(name, mine, its)
+        for name in ("vendor", "model")
+        if (mine := getattr(one.identity, name)) and (its := getattr(other.identity, name))
+    ]
+    return bool(told) and all(told)
 
 
 def _by_tables(graph: Graph) -> Iterator[tuple[str, str, frozenset[str]]]:

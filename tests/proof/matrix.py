@@ -57,6 +57,8 @@ class Matrix:
         self.findings: dict[int, Finding] = defaultdict(Finding)
         self.services: dict[str, int] = {}
         self.met: set[str] = set()
+        self.struck: set[str] = set()
+        """Pairs of which the device's ledger says that its fault did something."""
         self.wanted: set[str] = set()
         self.rounds = 0
         self.devices = 0
@@ -69,6 +71,7 @@ class Matrix:
         for service, n in told["services"].items():
             self.services[service] = self.services.get(service, 0) + n
         self.met.update(told["met"])
+        self.struck.update(told["struck"])
         self.wanted.update(told["wanted"])
 
     @property
@@ -325,6 +328,9 @@ def one_round(work: Work, number: int, unmet: Sequence[str], folder: Path) -> No
     raw = plant(work.size, work.setting.seed + number, number, unmet)
     result = _measured(work, raw, folder)
     result["met"], result["wanted"] = pairs(raw, folder / "run" / "walkdown.db")
+    faulty = _struck(folder / "lab" / "ledgers")
+    only = {**raw, "devices": [one for one in raw["devices"] if one["name"] in faulty]}
+    result["struck"], _ = pairs(only, folder / "run" / "walkdown.db")
     _keep(result, folder)
 
 
@@ -334,7 +340,7 @@ def _crowd(work: Work, folder: Path) -> None:
     # those of the scanner and of the device side are not in the scope.
     raw["zones"][0]["networks"] = [f"{device['address']}/32" for device in raw["devices"]]
     result = _measured(work, raw, folder)
-    result["met"] = result["wanted"] = []
+    result["met"] = result["struck"] = result["wanted"] = []
     _keep(result, folder)
 
 
@@ -370,13 +376,20 @@ def pairs(raw: Mapping[str, Any], database: Path) -> tuple[list[str], list[str]]
     """
     (pairs of probe and behaviour that happened, pairs that there have to be).
 
-    A pair has happened when the probe was asked on a device with that behaviour. Every probe of
-    the product has to meet every behaviour that the table has for its service and transport.
+    A pair has happened when the probe asked something of a device with that behaviour; where the
+    fault begins later, only what is asked in the device's last tier, and over the fault's
+    transport, counts. Every probe of the product has to meet every behaviour that the table has for
+    its service and transport.
     """
-    names = {str(d["address"]): str(d["name"]) for d in raw["devices"]}
+    devices = {str(device["address"]): device for device in raw["devices"]}
+    zones = {str(zone["id"]): zone for zone in raw.get("zones", ())}
     met: set[str] = set()
     for probe, transport, service, tier, address in _asked(database):
-        _, behaviour, _ = names[address].split("--")
+        if (device := devices.get(address)) is None:
+            continue
+        _, behaviour, _ = device["name"].split("--")
+        if not _begun(device, zones, behaviour, tier, transport):
+            continue
         where = "" if probe == service else f" on {service}"
         met.add(f"{probe}{where} ({tier}, {transport}) with {behaviour}")
     wanted: set[str] = set()
@@ -394,12 +407,40 @@ def pairs(raw: Mapping[str, Any], database: Path) -> tuple[list[str], list[str]]
     return sorted(met), sorted(wanted)
 
 
+def _begun(
+    device: Mapping[str, Any], zones: Mapping[str, Any], behaviour: str, tier: str, transport: str
+) -> bool:
+    """Whether the device's fault is for this question."""
+    own = [f for f in device.get("faults", ()) if f["name"] == behaviour.replace("-", "_")]
+    if any(fault.get("over") not in (None, transport) for fault in own):
+        return False
+    declared = (device.get("declared") or {}).get("tier")
+    last = declared or zones[device["zone"]]["tier"] if device.get("zone") in zones else tier
+    return tier == last or not any(fault.get("after") for fault in own)
+
+
+def _struck(folder: Path) -> set[str]:
+    """Names of the devices whose ledger counts something that their fault did."""
+    return {
+        path.stem
+        for path in folder.glob("*--*--*.json")
+        if json.loads(path.read_text(encoding="utf-8"))["faults"]
+    }
+
+
 def _asked(database: Path) -> Iterator[tuple[str, str, str, str, str]]:
     """(probe, transport, service, tier, address) of every question that was put."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        passed = set(
+            connection.execute(
+                "SELECT address, transport, probe, tier FROM exchanges"
+                " WHERE wire_out > 0 OR wire_in > 0"
+            )
+        )
         for (text,) in connection.execute("SELECT body FROM observations"):
             told = json.loads(text)
-            if told["outcome"] != "withheld" or told["exchanges"]:  # or withheld in between
+            key = (told["address"], told["transport"], told["probe"], told["tier"])
+            if told["outcome"] != "withheld" or key in passed:  # or withheld in between
                 yield (
                     told["probe"], told["transport"], told["protocol"], told["tier"],
                     told["address"],

@@ -561,6 +561,7 @@ def test_a_reset_long_after_the_end_is_told_apart_from_one_that_ends_a_session(
         (True, 0.5, FIN | ACK, 1),  # the kernel still knows the connection
         (False, 2, FIN | ACK, 1),  # its FIN was never acknowledged
         (True, 2, ACK, 1),  # no FIN said again
+        (True, 2, None, 1),  # nothing said again
     ):
         wire = Wire()
         at = wire.at
@@ -570,8 +571,9 @@ def test_a_reset_long_after_the_end_is_told_apart_from_one_that_ends_a_session(
         wire.tcp(at + 0.03, them, us, FIN | ACK, 2, 3)
         if taken:
             wire.tcp(at + 0.04, us, them, ACK, 3, 3)
-        wire.tcp(at + 60 * minutes, them, us, last, 2, 3)
-        wire.tcp(at + 60 * minutes, us, them, RST, 3, 0)
+        if last is not None:
+            wire.tcp(at + 60 * minutes, them, us, last, 2, 3)
+        wire.tcp(at + 60 * minutes + 0.001, us, them, RST, 3, 0)
 
         found = findings(wire, tmp_path, "10.77.1.1")[10]
 
@@ -640,6 +642,18 @@ def test_a_datagram_that_nobody_answers_counts_where_the_contract_has_no_number(
 
     assert found.bad == bad, found.faults
     assert found.counts["nobody answers"] == 1 - bad
+
+
+def test_a_device_that_hears_no_datagram_is_not_asked_for_ever(tmp_path: Path) -> None:
+    wire = Wire()
+    for number in range(3):
+        wire.datagram("10.77.1.1", 9600, bytes.fromhex(f"8000020000000{number:x}7e00ef050100"))
+
+    found = judge(
+        [wire.write(tmp_path / "fins.pcap")], allowed("10.77.1.1", measured=True)
+    ).findings[13]
+
+    assert found.faults == ["10.77.1.1 fins: 3 questions, 2 granted"]
 
 
 def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:

@@ -29,12 +29,16 @@ from tests.proof.promises.p17_scope import judged
 from tests.proof.scopes import AT_ONCE, draw
 
 
-def database(path: Path, *observations: dict[str, Any]) -> Path:
+def database(path: Path, *observations: dict[str, Any], bytes_out: int = 0) -> Path:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE observations (body TEXT)")
-        connection.executemany(
-            "INSERT INTO observations VALUES (?)", [(json.dumps(one),) for one in observations]
+        connection.execute(
+            "CREATE TABLE exchanges (address, transport, probe, tier, wire_out, wire_in)"
         )
+        for one in observations:
+            connection.execute("INSERT INTO observations VALUES (?)", (json.dumps(one),))
+            row = (one["address"], one["transport"], one["probe"], one["tier"], bytes_out, 0)
+            connection.execute("INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?)", row)
     return path
 
 
@@ -186,16 +190,41 @@ def test_a_new_probe_has_to_meet_every_behaviour_of_its_service(
 def test_a_question_that_was_withheld_has_met_nothing(tmp_path: Path) -> None:
     told = {
         "probe": "modbus", "transport": "tcp", "protocol": "modbus", "tier": "identify",
-        "address": "10.77.1.1", "outcome": "withheld", "exchanges": [],
+        "address": "10.77.1.1", "outcome": "withheld",
     }  # fmt: skip
     plant = {"devices": [{"address": "10.77.1.1", "name": "modbus--drip--0"}]}
 
     met, _ = matrix.pairs(plant, database(tmp_path / "run.db", told))
     assert met == []
 
-    midway = {**told, "exchanges": ["x1"]}
-    met, _ = matrix.pairs(plant, database(tmp_path / "midway.db", midway))
+    met, _ = matrix.pairs(plant, database(tmp_path / "midway.db", told, bytes_out=11))
     assert met == ["modbus (identify, tcp) with drip"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "met"),
+    [(("identify", "udp"), False), (("read", "udp"), True), (("read", "tcp"), False)],
+)
+def test_a_fault_that_begins_later_is_met_by_what_is_asked_then(
+    tmp_path: Path, asked: tuple[str, str], met: bool
+) -> None:
+    fault = {"name": "late", "on": ["fins"], "after": 1, "over": "udp"}
+    plant = {
+        "devices": [
+            {"address": "10.77.1.1", "name": "fins-read-udp-1--late--0", "zone": "z1",
+             "faults": [fault]}
+        ],
+        "zones": [{"id": "z1", "tier": "read"}],
+    }  # fmt: skip
+    tier, transport = asked
+    told = {
+        "probe": "fins", "transport": transport, "protocol": "fins", "tier": tier,
+        "address": "10.77.1.1", "outcome": "answered",
+    }  # fmt: skip
+
+    found, _ = matrix.pairs(plant, database(tmp_path / "run.db", told))
+
+    assert found == (["fins (read, udp) with late"] if met else [])
 
 
 def test_scopes_that_are_carried_out_together_share_no_address() -> None:

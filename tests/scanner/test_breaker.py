@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ from scanner import governor as rules
 from scanner import session as door
 from scanner import wire as wires
 from scanner.engine import CANARY_PAUSE_S
-from scanner.errors import BreakerOpen, Halted, OutsideWindow, Reset, Silent
+from scanner.errors import BreakerOpen, Closed, Halted, OutsideWindow, Reset, Silent
 from scanner.governor import Clock, Device, Governor
 from scanner.model import Tier, Transport
 from scanner.profiles import DEFAULT, FRAGILE, LAB, Profile
@@ -669,6 +669,46 @@ async def test_a_device_that_fell_silent_is_told_no_goodbye(governed) -> None:
             assert session.device.health.needs_canary
             with pytest.raises(BreakerOpen):
                 await session.exchange(READ_IDENTITY, None, label="goodbye")
+
+
+async def test_a_device_that_ended_it_itself_is_told_no_goodbye_and_that_is_no_second_sign(
+    governed,
+) -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.recv(1024)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    leave = Question(label="leave", sample=READ_IDENTITY, goodbye=True)
+    with peer(reset) as port:
+        async with governed(probe(questions=(leave,)), port, profile=CALM) as session:
+            answered(session.governor, session.device, port=port)
+            with pytest.raises(Reset):
+                await session.exchange(READ_IDENTITY, len, label="identity")
+            signs = list(session.device.health.signs)
+            for framer, label in ((None, "goodbye"), (len, "leave")):
+                with pytest.raises(Closed):
+                    await session.exchange(READ_IDENTITY, framer, label=label)
+
+            assert session.device.health.signs == signs
+            assert len(session.exchange_ids) == 1
+
+
+async def test_a_goodbye_in_a_datagram_is_not_repeated(governed) -> None:
+    heard: list[bytes] = []
+    leave = Question(label="leave", sample=READ_IDENTITY, goodbye=True)
+    asks = probe(transport=Transport.UDP, questions=(leave,))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.bind(("127.0.0.1", 0))
+        device.setblocking(False)
+        async with governed(asks, device.getsockname()[1], profile=CALM) as session:
+            for label, times in (("leave", 1), ("identity", 2)):
+                with pytest.raises(Silent):
+                    await session.exchange(READ_IDENTITY, len, label=label, deadline_s=0.3)
+                heard = []
+                with suppress(BlockingIOError):
+                    while data := device.recv(1024):
+                        heard.append(data)
+                assert len(heard) == times
 
 
 async def test_between_two_connections_of_one_question_the_canary_is_asked_first(governed) -> None:

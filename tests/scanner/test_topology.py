@@ -472,7 +472,7 @@ def test_assets_that_share_a_mark_are_kept_apart_and_noted(
     found = build(both, CELL)
 
     assert [node.id for node in found.nodes] == ["cell/10.0.0.1", "cell/10.0.0.2"]
-    note = found.notes[0]
+    note = found.notes[-1]
     assert note.startswith("cell/10.0.0.1, cell/10.0.0.2 have the same " + mark)
     assert f"one device with several addresses, or {otherwise}" in note
     assert "`addresses`" in note
@@ -482,7 +482,7 @@ def test_an_engine_id_with_a_mac_address_is_one_mark_and_not_two() -> None:
     engine = SnmpAccess(versions=("3",), engine_id="800021f3030090e8010203")
     found = build((asset("10.0.0.1", engine), asset("10.0.0.2", engine)), CELL)
 
-    assert "settings that were copied" in found.notes[0]
+    assert "settings that were copied" in found.notes[-1]
 
 
 def test_two_marks_of_different_kinds_leave_little_doubt() -> None:
@@ -493,6 +493,25 @@ def test_two_marks_of_different_kinds_leave_little_doubt() -> None:
     assert "SNMP engine id" in note
     assert "serial number" in note
     assert "most likely one device" in note
+
+
+def test_marks_that_are_copied_together_leave_doubt() -> None:
+    both = tuple(asset(a, ENGINE, HOST_KEY) for a in ("10.0.0.1", "10.0.0.2"))
+
+    (note,) = build(both, CELL).notes
+
+    assert "or settings that were copied and a key that was copied" in note
+
+
+def test_more_groups_than_are_told_are_counted() -> None:
+    pairs = [
+        asset(f"10.0.{n // 100}.{n % 100 * 2 + k}", identity=Identity(vendor="M", serial=f"91{n}7"))
+        for n in range(1000, 1103)
+        for k in (0, 1)
+    ]
+    notes = build(tuple(pairs), (zone("cell", "10.0.0.0/16"),)).notes
+
+    assert notes[-1] == "3 more groups of assets that share a mark"
 
 
 def test_assets_that_list_each_others_addresses_are_most_likely_one_device() -> None:
@@ -533,6 +552,11 @@ def test_the_same_address_in_two_cells_is_noted_only_where_the_device_is_the_sam
         (Identity(vendor="Moxa", serial="00000000"), Identity(vendor="Moxa", serial="00000000")),
         (Identity(vendor="Moxa", serial="12345678"), Identity(vendor="Moxa", serial="12345678")),
         (Identity(vendor="Moxa", serial="n/a"), Identity(vendor="Moxa", serial="n/a")),
+        (Identity(vendor="Moxa", serial="123123"), Identity(vendor="Moxa", serial="123123")),
+        (
+            Identity(vendor="Siemens", model="CPU 1511", serial="4711-12"),
+            Identity(vendor="Siemens", model="SCALANCE XC208", serial="4711-12"),
+        ),
     ],
 )
 def test_a_serial_number_of_another_maker_or_of_nobody_is_no_mark(
@@ -542,8 +566,11 @@ def test_a_serial_number_of_another_maker_or_of_nobody_is_no_mark(
     assert build(assets, CELL).notes == ()
 
 
-def test_addresses_that_routers_share_are_no_mark() -> None:
-    shared = LinkAddress(mac="00:00:5e:00:01:07", told_by="arp")
+@pytest.mark.parametrize(
+    "virtual", ["00:00:5e:00:01:07", "00:00:0c:9f:f0:01", "00:05:73:a0:00:01", "00:07:b4:00:01:02"]
+)
+def test_addresses_that_routers_share_are_no_mark(virtual: str) -> None:
+    shared = LinkAddress(mac=virtual, told_by="arp")
     found = build((asset("10.0.0.1", shared), asset("10.0.0.2", shared)), CELL)
 
     assert not any("several addresses" in note for note in found.notes)

@@ -15,6 +15,8 @@ from typing import Final
 from tests.proof.judge.packets import FIN, RST, SYN, Packet
 
 HALF = 1 << 31
+AT_ONCE_S: Final = 0.5
+"""In which a kernel answers."""
 TIME_WAIT_S: Final = 60.0
 """How long the kernel remembers a connection that has ended, and answers for it without a reset."""
 
@@ -46,8 +48,8 @@ class Connection:
     came_after_fin: int = 0
     fin_taken_at: float | None = None
     """When the scanner acknowledged the device's FIN."""
-    last_was_fin: bool = False
-    """The device's last packet before our reset."""
+    fin_again_at: float | None = None
+    """When the device said FIN once more, after the scanner had acknowledged it; the last time."""
     gaps: bool = False
     refused: bool = False
     sent: bytes = b""
@@ -139,21 +141,28 @@ class Connection:
             self.refused = self.refused or self.opened_at is None
             return
         self.last_came_at = packet.at
-        if self.reset_sent_at is None:
-            self.last_was_fin = bool(packet.flags & FIN)
         if packet.flags & SYN:
             self.opened_at = self.opened_at or packet.at
         self.bytes_came += len(packet.payload)
         if self.fin_sent_at is not None:
             self.came_after_fin += len(packet.payload)
         if packet.flags & FIN:
+            if self.fin_taken_at is not None and self.reset_sent_at is None:
+                self.fin_again_at = packet.at
             self.fin_came_at = self.fin_came_at or packet.at
             self._fin_end = (packet.sequence + len(packet.payload) + 1) & 0xFFFFFFFF
 
-    def ended_before(self, moment: float) -> bool:
-        """Both had said FIN, and we had acknowledged the device's, longer ago than TIME_WAIT."""
+    @property
+    def reset_of_a_fin_again(self) -> bool:
+        """
+        Our reset answers a FIN that the device said once more when both had said it, and we had
+        acknowledged the device's, longer ago than TIME_WAIT.
+        """
+        again, reset = self.fin_again_at, self.reset_sent_at
+        if again is None or reset is None or not 0 <= reset - again < AT_ONCE_S:
+            return False
         ends = (self.fin_sent_at, self.fin_taken_at)
-        return all(end is not None and moment - end > TIME_WAIT_S for end in ends)
+        return all(end is not None and again - end > TIME_WAIT_S for end in ends)
 
 
 def connections_of(packets: Iterable[Packet], scanner: frozenset[str]) -> list[Connection]:

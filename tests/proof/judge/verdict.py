@@ -454,7 +454,7 @@ class _Case:
                 found.counts["to devices that talked on"] += 1
             elif one.longest_silence_s > STALE_S:
                 found.counts["to silent devices"] += 1
-            elif one.last_was_fin and one.ended_before(one.reset_sent_at):
+            elif one.reset_of_a_fin_again:
                 found.counts["to a FIN said again over a minute after the end"] += 1
             else:
                 last = one.reset_sent_at - (one.last_came_at or one.asked_at)
@@ -518,6 +518,7 @@ class _Case:
         found = Finding(counts={"datagrams sent once more": 0, "nobody answers": 0})
         speak = {p.source for p in self.sent.packets if p.protocol == "udp"}
         asked: Counter[tuple[str, str, int | None]] = Counter()
+        unheard: Counter[tuple[str, str, int | None]] = Counter()
         refused: Counter[str] = Counter()
         for one in self.sent.asked:
             device = self.device(one.device)
@@ -529,13 +530,14 @@ class _Case:
                 one.transport == "udp" and one.device not in speak and one.protocol not in NUMBERED
             ):
                 found.counts["nobody answers"] += 1
+                unheard[one.device, one.protocol, one.pdu.unit] += 1
             elif one.pdu.asks:
                 asked[one.device, one.protocol, one.pdu.unit] += 1
             # A request for a connection that was refused in words may be made once more.
             mine = self.asked_on.get(id(one.connection), [])
             if one.pdu.service.startswith(CONNECT) and one.connection is not None:
                 refused[one.device] += one.connection.bytes_came > 0 and len(mine) == 1
-        for (address, protocol, unit), n in asked.items():
+        for (address, protocol, unit), n in [*asked.items(), *unheard.items()]:
             found.cases += 1
             n -= refused[address] if protocol == "s7" else 0
             found.greatest(f"{protocol} questions", n)

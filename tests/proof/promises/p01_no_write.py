@@ -23,7 +23,10 @@ def measure(work: Work) -> Measured:
     unmet = work.folder / "not-met.txt"
     unmet.write_text("\n".join(matrix.unmet) + "\n", encoding="utf-8")
     pairs = len(matrix.wanted)
-    met = f"{pairs - len(matrix.unmet)} of {pairs} pairs of probe and behaviour"
+    met = (
+        f"{pairs - len(matrix.unmet)} of {pairs} pairs of probe and behaviour (in "
+        f"{len(matrix.struck)} the device's ledger counts what its fault did)"
+    )
     if matrix.unmet and work.size == "full":
         met += f"; not met: {', '.join(matrix.unmet)}"
         found.fault(f"{len(matrix.unmet)} pairs of probe and behaviour were not met")

@@ -4,6 +4,7 @@ Quietest source first, and stop when the identity is known: what identifying a s
 
 from __future__ import annotations
 
+from scanner import discovery
 from tests.proof.judge.verdict import QUESTIONS
 from tests.proof.matrix import crowd, measured, merged, whole
 from tests.proof.promise import Measured, Promise, Work
@@ -12,7 +13,10 @@ from tests.proof.promise import Measured, Promise, Work
 def measure(work: Work) -> Measured:
     found = whole(work).findings[13]
     merged(found, crowd(work).findings[13].as_dict())
-    seen = {name: found.most.get(f"{name} questions", 0) for name in QUESTIONS}
+    spoken = {
+        name for probe in discovery.probes() for name in (probe.protocol, probe.service, probe.name)
+    }
+    seen = {name: found.most.get(f"{name} questions", 0) for name in QUESTIONS if name in spoken}
     packets = found.most.get("packets of a Modbus identification", 0)
     missing = [name for name, most in seen.items() if not most]
     told = ", ".join(f"{name} {most:.0f}" for name, most in seen.items())
