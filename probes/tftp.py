@@ -22,9 +22,9 @@ of the one block. But it would go to a port that the device has just named, whic
 and no firewall rule knows, and where something else may listen once the transfer is over. What our
 kernel says when the block comes again and our socket is closed (ICMP port unreachable) tells the
 device the same, and has room in the plan: six of them, where a server repeats its block so often
-and heeds none. tftpd-hpa
-5.2 ended a transfer by it after 1 s, at its first repetition; with a socket that stayed open and
-silent it repeated after 1, 3 and 7 s and went on. So the socket is closed without delay.
+and heeds none. tftpd-hpa 5.2 ended a transfer by it after 1 s, at its first repetition; with a
+socket that stayed open and silent it repeated after 1, 3 and 7 s and went on. So the socket is
+closed without delay.
 
 Sample result: ServiceAccess(protocol="tftp", answers_without_login=True, encrypted=False,
 details=(("error", "1"), ("message", "File not found"))).
