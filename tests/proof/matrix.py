@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import sqlite3
 from collections import defaultdict
@@ -129,6 +130,10 @@ DEEPER: Final[Mapping[str, tuple[int, ...]]] = {
 }  # fmt: skip
 """Kinds whose fault would otherwise end the visit before the login: connections (datagrams) that
 identifying and reading take. How many datagrams these are depends on how often one is repeated."""
+STILL_DEEPER: Final[Mapping[str, tuple[int, ...]]] = {
+    "snmp-read": (3, 4), "snmp-login": tuple(range(12, 26)),
+}  # fmt: skip
+"""In the rounds for what was not met."""
 
 
 IDENTIFIED: Final = frozenset({*QUESTIONS, "http", "telnet"})
@@ -141,7 +146,7 @@ def plant(size: str, seed: int, number: int, unmet: Sequence[str] = ()) -> dict[
     rounds after them have the devices that may meet what is `unmet` (titles of pairs).
     """
     raw = proving.plant(variants=size == "full")
-    _deepen(raw)
+    _deepen(raw, DEEPER if number < VARIANT_ROUNDS else {**DEEPER, **STILL_DEEPER})
     _reach(raw)
     _chassis(raw)
     devices, zones = raw["devices"], {zone["id"]: zone for zone in raw["zones"]}
@@ -216,7 +221,7 @@ def _sound(raw: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return next(d for d in raw["devices"] if d["name"] == f"{kind}--{proving.NORMAL}--0")
 
 
-def _deepen(raw: dict[str, Any]) -> None:
+def _deepen(raw: dict[str, Any], deeper: Mapping[str, Sequence[int]]) -> None:
     """
     More devices for probes that are only asked after others: EtherNet/IP over TCP where the
     datagram stays unanswered, and logins after all reading went well.
@@ -229,8 +234,8 @@ def _deepen(raw: dict[str, Any]) -> None:
             more["faults"].append({"name": "silent", "on": ["enip"], "over": "udp"})
             more["name"] = f"enip-tcp-only--{behaviour}--{variant}"
             _stand(raw, more, zones[device["zone"]])
-        elif kind in DEEPER and behaviour != "normal":
-            for after in DEEPER[kind]:
+        elif kind in deeper and behaviour != "normal":
+            for after in deeper[kind]:
                 more = deepcopy(device)
                 for fault in more["faults"]:
                     fault["after"] = after
@@ -280,6 +285,10 @@ def _applies(behaviour: str, service: str, transport: str) -> bool:
     return behaviour == proving.NORMAL or FAULTS[behaviour.replace("-", "_")].applies(
         service, transport
     )
+
+
+STEP: Final = re.compile(r".+-(identify|read|login)-(tcp|udp)(?:-only)?-\d+")
+"""The kind in the name of a device of `_reach`."""
 
 
 def _steps(service: str) -> Iterator[tuple[str, str, str, int]]:
@@ -411,12 +420,16 @@ def _begun(
     device: Mapping[str, Any], zones: Mapping[str, Any], behaviour: str, tier: str, transport: str
 ) -> bool:
     """Whether the device's fault is for this question."""
-    own = [f for f in device.get("faults", ()) if f["name"] == behaviour.replace("-", "_")]
-    if any(fault.get("over") not in (None, transport) for fault in own):
+    named = [f for f in device.get("faults", ()) if f["name"] == behaviour.replace("-", "_")]
+    own = [fault for fault in named if fault.get("over") in (None, transport)]
+    if named and not own:
         return False
+    if not any(fault.get("after") for fault in own):
+        return True
+    if made := STEP.fullmatch(str(device["name"]).split("--")[0]):
+        return (tier, transport) == made.groups()
     declared = (device.get("declared") or {}).get("tier")
-    last = declared or zones[device["zone"]]["tier"] if device.get("zone") in zones else tier
-    return tier == last or not any(fault.get("after") for fault in own)
+    return tier == (declared or zones[device["zone"]]["tier"])
 
 
 def _struck(folder: Path) -> set[str]:

@@ -597,11 +597,14 @@ def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> 
     assert told == [1, 2, 3, 6]
 
 
-def answered(wire: Wire, device: str, data: bytes, *, port: int = 44818) -> None:
+def answered(
+    wire: Wire, device: str, data: bytes, *, port: int = 44818, wait_s: float = 0.1
+) -> None:
     """The device's datagram from this port, back to where `Wire.datagram` asks from."""
     body = struct.pack("!HHHH", port, 40_000, 8 + len(data), 0) + data
-    wire.frames.append((wire.at, frame(device, SCANNER, 17, body)))
-    wire.at += 0.1
+    at = wire.frames[-1][0] + wait_s
+    wire.frames.append((at, frame(device, SCANNER, 17, body)))
+    wire.at = max(wire.at, at) + 0.1
 
 
 def test_a_datagram_that_is_sent_once_more_is_no_other_question(tmp_path: Path) -> None:
@@ -654,6 +657,24 @@ def test_a_device_that_hears_no_datagram_is_not_asked_for_ever(tmp_path: Path) -
     ).findings[13]
 
     assert found.faults == ["10.77.1.1 fins: 3 questions, 2 granted"]
+
+
+@pytest.mark.parametrize(("wait_s", "times", "questions"), [(0.9, 3, 3), (1.1, 3, 2), (1.1, 4, 3)])
+def test_a_late_device_may_be_asked_once_more_whether_it_is_well(
+    tmp_path: Path, wait_s: float, times: int, questions: int
+) -> None:
+    asked = b"\x63" + bytes(23)
+    wire = Wire()
+    for _ in range(times):
+        wire.datagram("10.77.1.1", 44818, asked)
+        answered(wire, "10.77.1.1", asked, wait_s=wait_s)
+
+    found = judge(
+        [wire.write(tmp_path / "late.pcap")], allowed("10.77.1.1", measured=True)
+    ).findings[13]
+
+    assert found.most["enip questions"] == questions
+    assert found.bad == (questions > 2)
 
 
 def test_a_question_that_is_asked_again_counts_again(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ NUMBERED: Final = frozenset({"modbus", "enip", "bacnet", "s7"})
 others a device that answers over TCP alone has been asked once more than one that takes both."""
 UNITS: Final = 3
 UNIT_PAUSE_S: Final = 1.0
+LATE_S: Final = 1.0
 DRAIN_S: Final = 1.0
 """A device that goes on talking, or keeps its half open, for longer than this after our FIN has
 been given the time that an orderly close has; what follows is counted apart."""
@@ -515,7 +516,15 @@ class _Case:
     # --- 13 and 17 ------------------------------------------------------------------------------
 
     def questions(self) -> Finding:
-        found = Finding(counts={"datagrams sent once more": 0, "nobody answers": 0})
+        found = Finding(
+            counts={
+                "datagrams sent once more": 0,
+                "nobody answers": 0,
+                "asked whether it is well": 0,
+            }
+        )
+        late = self._late()
+        services: set[tuple[str, str]] = set()
         speak = {p.source for p in self.sent.packets if p.protocol == "udp"}
         asked: Counter[tuple[str, str, int | None]] = Counter()
         unheard: Counter[tuple[str, str, int | None]] = Counter()
@@ -531,7 +540,11 @@ class _Case:
             ):
                 found.counts["nobody answers"] += 1
                 unheard[one.device, one.protocol, one.pdu.unit] += 1
+            elif one.device in late and (one.device, one.pdu.service) in services:
+                late.discard(one.device)  # once
+                found.counts["asked whether it is well"] += 1
             elif one.pdu.asks:
+                services.add((one.device, one.pdu.service))
                 asked[one.device, one.protocol, one.pdu.unit] += 1
             # A request for a connection that was refused in words may be made once more.
             mine = self.asked_on.get(id(one.connection), [])
@@ -554,6 +567,22 @@ class _Case:
                 if one.packets_sent > 6:
                     found.fault(f"{one.name}: {one.packets_sent} packets for one question")
         return found
+
+    def _late(self) -> set[str]:
+        """
+        Addresses whose device let one of our PDUs wait for over a second: of these one question
+        that it answered may be put once more (a canary). A loaded machine makes sound ones late.
+        """
+        waits: dict[str, float] = {}
+        late: set[str] = set()
+        moments = [(one.at, one.device, False) for one in self.sent.asked]
+        moments += [(p.at, p.source, True) for p in self.sent.packets if p.payload]
+        for at, address, came in sorted(moments):
+            if not came:
+                waits.setdefault(address, at)
+            elif (since := waits.pop(address, None)) is not None and at - since > LATE_S:
+                late.add(address)
+        return late
 
     def scope(self) -> Finding:
         found = Finding(counts={"outside": 0, "ICMP to devices, from the kernel": 0})
