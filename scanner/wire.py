@@ -58,6 +58,8 @@ GIVEN_UP_S = 0.5
 
 WINDOW_CLOSES_S = 0.25
 """What is sent into a window that nobody empties has arrived by then."""
+LAST_READS = 4
+"""Of 64 KiB: a device that sends without end is not read for ever."""
 ACKNOWLEDGED_S = 0.001
 """How long an acknowledgement that left by itself may need to be before our FIN."""
 LINK_S = 5.0
@@ -546,6 +548,7 @@ class Wire:
         if self.peer_dead:
             await self._abandon()
             return
+        self._acknowledge()
         # What is not acknowledged is being retransmitted, beside whatever the close adds.
         dead = over and self._is_unacknowledged()
         self.settle(dead=dead)
@@ -556,10 +559,7 @@ class Wire:
         try:
             over = self._is_over()  # it may have come while we waited for our turn
             if _TCP_QUICKACK is not None:
-                # A delayed acknowledgement that is due now could follow our FIN; where the device
-                # closed first, it answers that one, and our kernel answers with a reset.
-                with suppress(OSError):
-                    self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
+                self._acknowledge()
                 # One that left by itself just now, on another processor, shall be there first.
                 await asyncio.sleep(ACKNOWLEDGED_S)
             self._socket.shutdown(socket.SHUT_WR)
@@ -588,6 +588,21 @@ class Wire:
             reservation.settle(used, self._governor.clock.monotonic())
             self._socket.close()
             self.connected = False
+
+    def _acknowledge(self) -> None:
+        """
+        Acknowledge at once what has come. A delayed acknowledgement that is due when our FIN leaves
+        could follow it; where the device closed first, it answers that one, and our kernel answers
+        with a reset. The device's FIN is acknowledged only when what is before it has been read.
+        """
+        if _TCP_QUICKACK is None:
+            return
+        with suppress(OSError):  # until nothing waits
+            for _ in range(LAST_READS):
+                if not self._socket.recv(65536):
+                    break
+        with suppress(OSError):
+            self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
 
     def _is_over(self) -> bool:
         """Whether everything is stopped here; then the kernel soon gives up as well."""

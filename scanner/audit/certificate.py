@@ -227,6 +227,7 @@ class _Seen:
         self.ours: list[Packet] = []
         """What we sent to devices, pure acknowledgements left out where they are well-formed."""
         self.heard: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+        self.heard_datagrams: dict[str, list[float]] = defaultdict(list)
         """When devices sent packets, by connection, in order."""
         self.stray_resets: list[Packet] = []
         """Resets of ours on connections whose beginning the capture does not have."""
@@ -245,10 +246,13 @@ class _Seen:
                 yield self.device[packet.target], packet
 
     def is_answer(self, p: Packet) -> bool:
-        """Whether it is a reset with which the kernel answers a device that speaks again."""
-        if not p.flags & RST or p.protocol != "tcp":
+        """Whether the kernel answers a device that speaks again: with a reset, or unreachable."""
+        if p.protocol == "tcp" and p.flags & RST:
+            heard = self.heard.get((p.target, p.target_port, p.source_port), [])
+        elif p.protocol == "icmp" and p.flags in KERNEL_ICMP:
+            heard = self.heard_datagrams.get(p.target, [])
+        else:
             return False
-        heard = self.heard.get((p.target, p.target_port, p.source_port), [])
         place = bisect(heard, p.at)
         return place > 0 and p.at - heard[place - 1] <= ANSWER_S
 
@@ -258,6 +262,8 @@ class _Seen:
             ours = p.target in self.device and self._is_ours(p.source)
             if ours and (p.counts or p.odd):
                 self.ours.append(p)
+            if p.protocol == "udp" and p.source in self.device and self._is_ours(p.target):
+                self.heard_datagrams[p.source].append(p.at)
             if p.protocol != "tcp":
                 continue
             if ours:

@@ -103,12 +103,19 @@ class Story:
         )  # fmt: skip
 
     def theirs(
-        self, when: float, address: str, port: int, source: int, flags: int, payload: int = 0
+        self,
+        when: float,
+        address: str,
+        port: int,
+        source: int,
+        flags: int,
+        payload: int = 0,
+        protocol: str = "tcp",
     ) -> None:
         self.packets.append(
             Packet(
                 at=T0 + when, source=address, target=OURS, source_port=port, target_port=source,
-                protocol="tcp", flags=flags, sequence=900, acknowledged=3000, payload=payload,
+                protocol=protocol, flags=flags, sequence=900, acknowledged=3000, payload=payload,
                 odd="",
             )
         )  # fmt: skip
@@ -617,6 +624,16 @@ def test_answers_to_a_dead_device_that_speaks_again_are_no_packets_after_distres
 
     assert failed(told) == set()
     told.ours(18.5, S7, 102, 40001, RST)  # this one answers nothing
+    assert failed(told) == {15}
+
+
+def test_the_kernels_word_to_a_late_datagram_is_no_packet_after_distress() -> None:
+    told = clean()
+    told.theirs(18.0, S7, 161, 41000, 0, protocol="udp", payload=90)
+    told.ours(18.001, S7, 0, 0, 3, protocol="icmp", payload=36)
+
+    assert failed(told) == set()
+    told.ours(19.0, S7, 0, 0, 3, protocol="icmp", payload=36)  # this one answers nothing
     assert failed(told) == {15}
 
 
