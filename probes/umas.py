@@ -229,17 +229,14 @@ def text_of(raw: bytes) -> str | None:
 
 def may_be_asked(known: tuple[Fact, ...], unit_ids: object) -> bool:
     """
-    Whether unit 0 is the controller itself: not where Modbus answered as a gateway does, or for a
-    unit of its own while nobody knows whose device it is; nor as a fourth unit.
+    Whether unit 0 is the controller itself: only where Modbus answered for the address itself, and
+    not as a gateway does; nor as a fourth unit. A maker that another unit names says nothing of the
+    address: behind a gateway unit 0 is everybody on the serial line.
     """
     access = [fact for fact in known if isinstance(fact, ModbusAccess)]
     if any(fact.exception_code in GATEWAY for fact in access):
         return False
-    modicon = any(
-        isinstance(fact, DeviceIdentity) and re.search("schneider|modicon", fact.vendor or "", re.I)
-        for fact in known
-    )
-    if not modicon and any(fact.unit_id not in OF_ITSELF for fact in access):
+    if any(fact.unit_id not in OF_ITSELF for fact in access):
         return False
     listed = unit_ids if isinstance(unit_ids, tuple | list) else ()
     return UNIT in listed[:MAX_LISTED] or len(listed) < MAX_LISTED
