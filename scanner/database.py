@@ -595,11 +595,14 @@ def _leave_one_file(path: Path) -> None:
     """
     Leave write-ahead mode, so that the file can be read from a write-protected folder. Does
     nothing while others read it; the next writer turns it on again.
+
+    All that changes is the first page, in one write. A rollback journal for it would be left behind
+    by who is killed in that moment, and a run with one is not opened any more.
     """
     with suppress(sqlite3.Error):
         connection = sqlite3.connect(path, timeout=0)
         try:
-            connection.execute("PRAGMA journal_mode=DELETE")
+            connection.execute("PRAGMA journal_mode=MEMORY")
         finally:
             connection.close()
 

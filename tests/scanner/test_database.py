@@ -138,3 +138,26 @@ def test_a_folder_without_links_still_gets_its_file(
 
     database.open_existing(tmp_path / "x.db", RUN, exclusive=False).close()
     assert [each.name for each in tmp_path.iterdir()] == ["x.db"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process opens is seen with strace")
+def test_the_end_of_a_record_leaves_one_file_and_never_had_a_rollback_journal(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "walkdown.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE kept (a)")
+    connection.close()
+    script = (
+        "import pathlib, sys\nfrom scanner.database import _leave_one_file\n"
+        "_leave_one_file(pathlib.Path(sys.argv[1]))"
+    )
+    command = ["strace", "-f", "-e", "trace=openat", sys.executable, "-c", script, str(path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert str(path) in done.stderr
+    assert "-journal" not in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["walkdown.db"]
+    assert path.read_bytes()[18:20] == b"\x01\x01"  # SQLite's file format, 1.3.2: no log
