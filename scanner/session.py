@@ -200,6 +200,8 @@ class GovernedSession:
         self._answers = 0
         self._lost = False
         """The device ended this conversation itself: no goodbye is due."""
+        self._failed: WalkdownError | None = None
+        """How the last step of this conversation ended, where it brought no answer."""
         self._begun = False
         """Whether the connection was made for the step under way, which is not said yet."""
         self._quiet: str | None = None
@@ -382,6 +384,8 @@ class GovernedSession:
         """
         if self._answers:
             raise CanaryAnswered("the device answers")
+        if self._failed is not None and self._wire is None:
+            raise self._failed  # its one connection is over, and told what it can
         port = self._target.port
         known = {told for one, told in self._device.health.identified_by if one == port}
         if not known:
@@ -486,6 +490,8 @@ class GovernedSession:
                 self._silence = error
             elif isinstance(error, Refused | Reset | Closed):
                 self._lost = True
+            if isinstance(error, WalkdownError):
+                self._failed = error
             raise
         finally:
             after_out, after_in = self._counts()

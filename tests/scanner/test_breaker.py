@@ -813,6 +813,28 @@ async def test_a_canary_is_over_with_its_first_silence(
     assert heard == [READ_IDENTITY]
 
 
+@pytest.mark.parametrize("resumed", [False, True], ids=["same sitting", "resumed"])
+async def test_a_canary_whose_connection_was_ended_makes_no_second(governed, resumed: bool) -> None:
+    heard: list[bytes] = []
+
+    def hang_up(connection: socket.socket) -> None:
+        heard.append(connection.recv(1024))
+
+    with peer(hang_up) as port:
+        async with governed(probe(connections=2), port, profile=CALM) as session:
+            session._canary = True
+            answered(session.governor, session.device, port=port)
+            if not resumed:
+                session.device.health.identified_by.add((port, "identity"))
+            for _ in range(2):
+                with pytest.raises(Closed):
+                    await session.exchange(READ_IDENTITY, len, label="identity")
+                await session.close()
+
+    assert heard == [READ_IDENTITY]
+    assert session.device.figures.connections == 1
+
+
 # --- bounded time --------------------------------------------------------------------------------
 
 

@@ -146,7 +146,7 @@ PROMISE = Promise(
         "at least 1,000,000 mutated replies per protocol: 0 uncaught exceptions, 0 hangs over 1 s, "
         "0 cap breaks; at least 95 % branch coverage of parsers"
     ),
-    counts={"ci": 4_000, "full": 1_000_000},
+    counts={"ci": 3_000, "full": 1_000_000},
     measure=measure,
     aside=True,
 )
