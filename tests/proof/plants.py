@@ -240,8 +240,11 @@ def judged(seen: Seen, lab: Lab) -> Judgement:
         for what in ledger["foreign"]:
             judgement.findings[7].fault(f"foreign in the ledger of {name}: {what}")
         if "--normal--" in name or name.startswith("crowd"):
-            leaked = ledger["leaked_sessions"]
-            goodbyes.counts["leaked sessions"] = goodbyes.counts.get("leaked sessions", 0) + leaked
+            # A lab without a processor for a while leaves sound devices silent, too.
+            owing = min(ledger["leaked_sessions"], judgement.owing.get(ledger["address"], 0))
+            leaked = ledger["leaked_sessions"] - owing
+            for what, n in (("leaked sessions", leaked), ("left to devices that owed", owing)):
+                goodbyes.counts[what] = goodbyes.counts.get(what, 0) + n
             if leaked:
                 goodbyes.fault(f"{name}: {leaked} sessions leaked", leaked)
             if not ledger["alive"]:

@@ -581,6 +581,34 @@ def test_a_reset_long_after_the_end_is_told_apart_from_one_that_ends_a_session(
         assert found.counts["to a FIN said again over a minute after the end"] == 1 - bad
 
 
+def test_a_device_owed_its_answer_when_the_scanner_ended_only_where_it_had_long_been_asked(
+    tmp_path: Path,
+) -> None:
+    us, them = (SCANNER, 41_000), ("10.77.1.1", 502)
+    size = len(IDENTIFY_MODBUS)
+    for answered_after_s, ended_after_s, owing in (
+        (None, 2.0, 1),
+        (3.0, 2.0, 1),  # when it was over
+        (1.0, 2.0, 0),
+        (None, 1.0, 0),  # it had not been given the time
+    ):
+        wire = Wire()
+        at = wire.at
+        wire.tcp(at, us, them, SYN, 1, 0)
+        wire.tcp(at + 0.01, them, us, SYN | ACK, 1, 2)
+        wire.tcp(at + 0.02, us, them, PSH | ACK, 2, 2, IDENTIFY_MODBUS)
+        wire.tcp(at + 0.03, them, us, ACK, 2, 2 + size)
+        events = [(ended_after_s, us, them, FIN | ACK, 2 + size, b"")]
+        if answered_after_s is not None:
+            events.append((answered_after_s, them, us, PSH | ACK, 2, b"an answer"))
+        for after_s, one, other, flags, sequence, data in sorted(events):
+            wire.tcp(at + after_s, one, other, flags, sequence, 2, data)
+
+        found = judge([wire.write(tmp_path / "crafted.pcap")], allowed("10.77.1.1")).owing
+
+        assert found.get("10.77.1.1", 0) == owing, (answered_after_s, ended_after_s)
+
+
 def test_cipher_text_is_not_judged_by_its_form_and_what_comes_before_it_is() -> None:
     def said(number: int, stream: int, *codes: str) -> Frame:
         return Frame(

@@ -42,6 +42,8 @@ class Connection:
     last_came_at: float | None = None
     longest_silence_s: float = 0.0
     """The longest that the device has left a segment of the scanner without any packet."""
+    owed_at_fin_s: float = 0.0
+    """For how long the device had owed the answer to what was asked last when the scanner ended."""
     packets_sent: int = 0
     resent: int = 0
     bytes_came: int = 0
@@ -56,6 +58,7 @@ class Connection:
     marks: list[tuple[int, float]] = field(default_factory=list)
     """(offset in `sent` at which a segment ends, its time)."""
     _waits_since: float | None = None
+    _owed_since: float | None = None
     _due: int = 0
     """The acknowledgement that covers everything sent."""
     _fin_end: int | None = None
@@ -116,7 +119,11 @@ class Connection:
             )
             self.resent += known
             self._segments.append((offset, packet.payload, packet.at))
+            if self._owed_since is None:
+                self._owed_since = packet.at
         if packet.flags & FIN:
+            if self.fin_sent_at is None and self._owed_since is not None:
+                self.owed_at_fin_s = packet.at - self._owed_since
             self.resent += self.fin_sent_at is not None
             self.fin_sent_at = self.fin_sent_at or packet.at
 
@@ -144,6 +151,8 @@ class Connection:
         if packet.flags & SYN:
             self.opened_at = self.opened_at or packet.at
         self.bytes_came += len(packet.payload)
+        if packet.payload:
+            self._owed_since = None
         if self.fin_sent_at is not None:
             self.came_after_fin += len(packet.payload)
         if packet.flags & FIN:

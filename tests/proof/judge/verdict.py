@@ -126,6 +126,8 @@ class Judgement:
     sealed: Mapping[str, int]
     """Address → PDUs that nobody could read on the wire (SSH): to be shown by other means."""
     packets_sent: int
+    owing: Mapping[str, int]
+    """Address → connections that ended when it had owed an answer for longer than STALE_S."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -164,6 +166,7 @@ def judge_sent(what: Sent, allowed: Allowed) -> Judgement:
         ),
         sealed=dict(Counter(a.device for a in what.asked if a.pdu.verdict == "sealed")),
         packets_sent=len(case.ours),
+        owing=dict(Counter(c.device for c in what.connections if c.owed_at_fin_s > STALE_S)),
     )
 
 

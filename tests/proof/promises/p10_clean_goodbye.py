@@ -87,7 +87,9 @@ def measure(work: Work) -> Measured:
         note=f"matrix: {counts['to devices that talked on']:.0f} connections reset by the kernel "
         "because the device sent on after our FIN and a second of draining, "
         f"{counts['to silent devices']:.0f} because a device that had been silent for 1.4 s spoke "
-        f"again, {counts['left to dead devices']:.0f} left to devices that died",
+        f"again, {counts['left to dead devices']:.0f} left to devices that died; "
+        f"{counts['left to devices that owed']:.0f} sessions without a goodbye, with sound devices "
+        "that the lab had left silent for 1.4 s",
     )
 
 

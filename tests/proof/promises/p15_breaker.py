@@ -269,6 +269,6 @@ PROMISE = Promise(
     title="Circuit breaker",
     target="at most 8 packets after a device goes silent, resets or slows, the last at most 5 s "
     "after; 0 new connections but the canary's",
-    counts={"ci": 32, "full": 2000},  # half of them are struck while they are asked
+    counts={"ci": 26, "full": 2000},  # half of them are struck while they are asked
     measure=measure,
 )
