@@ -94,3 +94,25 @@ def test_the_ground_of_a_killed_proof_is_removed_by_the_next() -> None:
     assert names <= set(run("ip", "netns", "list").split())
     assert names <= set(sweep())
     assert not names & set(run("ip", "netns", "list").split())
+
+
+def test_a_proof_that_is_told_to_end_takes_its_ground_down() -> None:
+    told = """
+        import signal
+        from tests.proof.__main__ import end_in_order
+        from tests.proof.ground import ground
+        signal.signal(signal.SIGTERM, end_in_order)
+        with ground() as place:
+            print(*place.names.values(), flush=True)
+            signal.pause()
+    """
+    words = [sys.executable, "-c", textwrap.dedent(told)]
+    proof = subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT)
+    assert proof.stdout is not None
+    names = set(proof.stdout.readline().decode().split())
+    assert names <= set(run("ip", "netns", "list").split())
+    proof.terminate()
+    proof.communicate()
+
+    assert proof.returncode == 128 + signal.SIGTERM
+    assert not names & set(run("ip", "netns", "list").split())
