@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -39,6 +40,8 @@ for each other with their connections open, and could not all be closed within a
 DEVICE_S = 600.0
 DEEP_DEVICE_S = 1200.0
 """What one device may take, from the read tier up; waiting for our own pacing is not counted."""
+LONG_PAUSE_S = 0.025
+"""A full garbage collection of this process that took longer is not made of the same again."""
 CANARY_PAUSE_S = 0.2
 """
 Between the sign and the canary, beside what the profile asks for between two connections: the last
@@ -138,14 +141,27 @@ class Engine:
     @asynccontextmanager
     async def _short_pauses(self) -> AsyncIterator[None]:
         """
-        While devices wait, a full garbage collection goes through what the scan has made, and not
-        through all modules each time: that took a quarter of a second, in the middle of everything.
+        While devices wait, a full garbage collection goes through what the scan has made lately,
+        and not through all modules and all that it keeps each time: that took a quarter of a
+        second, in the middle of everything.
         """
-        await asyncio.get_running_loop().run_in_executor(self._executor, gc.collect)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, gc.collect)
+        began = 0.0
+
+        def watch(phase: str, info: dict[str, int]) -> None:
+            nonlocal began
+            if phase == "start":
+                began = time.perf_counter()
+            elif info["generation"] == 2 and time.perf_counter() - began > LONG_PAUSE_S:
+                loop.call_soon_threadsafe(gc.freeze)  # what outlived it is kept to the end
+
         try:
             gc.freeze()
+            gc.callbacks.append(watch)
             yield
         finally:
+            gc.callbacks.remove(watch)
             gc.unfreeze()
 
     def _by_zone(self) -> tuple[tuple[DevicePlan, ...], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -136,6 +137,31 @@ async def scan(
         )
         await engine.run()
     return journal, engine, governor
+
+
+@pytest.mark.parametrize(("long_s", "grows"), [(0.0, True), (60.0, False)])
+async def test_what_made_a_garbage_collection_long_is_not_gone_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_s: float, grows: bool
+) -> None:
+    monkeypatch.setattr("scanner.engine.LONG_PAUSE_S", long_s)
+    frozen: list[int] = []
+    kept: list[list[object]] = []
+
+    async def run(session) -> tuple[Fact, ...]:
+        frozen.append(gc.get_freeze_count())
+        kept.extend([[each] for each in range(1000)])
+        gc.collect()
+        await asyncio.sleep(0)
+        frozen.append(gc.get_freeze_count())
+        return ()
+
+    before = list(gc.callbacks)
+    await scan(tmp_path, (probe("modbus", run),))
+
+    assert (frozen[1] >= frozen[0] + 1000) is grows
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0
+    assert gc.callbacks == before
 
 
 async def test_every_question_becomes_one_observation(tmp_path: Path) -> None:
