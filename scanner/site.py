@@ -26,6 +26,7 @@ from scanner.model import (
     Transport,
     ZoneInfo,
 )
+from scanner.networks import Networks
 from scanner.profiles import PROFILES, Profile, on_loopback, stricter
 from scanner.sitecheck import compare, past_windows, vocabulary
 from scanner.sitefile import (
@@ -183,6 +184,12 @@ class Demands:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Scope:
+    networks: Networks
+    exclude: Networks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """
     A valid site file. Zones are in the order of the file.
@@ -205,15 +212,23 @@ class Site:
     _assets: Mapping[str, SiteAsset] = field(repr=False, compare=False)
     """By every address of a chassis."""
     _zones: Mapping[str, SiteZone] = field(repr=False, compare=False)
+    loopback_only: bool = field(init=False, repr=False, compare=False)
+    _scopes: Mapping[str, _Scope] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for every packet and every address, and a zone may list a thousand networks.
+        every = (network for zone in self.zones for network in zone.networks)
+        object.__setattr__(self, "loopback_only", all(on_loopback(one) for one in every))
+        scopes = {
+            zone.id: _Scope(networks=Networks(zone.networks), exclude=Networks(zone.exclude))
+            for zone in self.zones
+        }
+        object.__setattr__(self, "_scopes", scopes)
 
     @property
     def folder(self) -> Path:
         """Where relative paths of the file begin."""
         return self.path.parent
-
-    @property
-    def loopback_only(self) -> bool:
-        return all(on_loopback(network) for zone in self.zones for network in zone.networks)
 
     def zone(self, zone_id: str) -> SiteZone:
         """Raises KeyError when there is none."""
@@ -234,11 +249,11 @@ class Site:
         Whether a scan of the zone may send to this address: inside its networks, not excluded, and
         neither the network nor the broadcast address of a network that it lies in.
         """
-        zone = self.zone(zone_id)
+        scope = self._scopes[zone_id]
         ip = ip_address(address)
-        if any(ip in network for network in zone.exclude):
+        if scope.exclude.holding(ip):
             return False
-        inside = [network for network in zone.networks if ip in network]
+        inside = scope.networks.holding(ip)
         if not inside or not any(has_device(network, ip) for network in inside):
             return False
         walked = any(is_walked(network) for network in inside)
