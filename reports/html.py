@@ -420,7 +420,9 @@ def _not_seen(a: Assessment) -> tuple[str, ...]:
     unknown = sum(_unidentified(asset) for asset in a.assets)
     if unknown:
         said.append(f"{_count(unknown, 'asset')} answered without telling what they are")
-    unchecked = sum(f.verdict in (Verdict.NOT_CHECKED, Verdict.ERROR) for f in a.findings)
+    unchecked = sum(
+        f.number for f in a.findings if f.verdict in (Verdict.NOT_CHECKED, Verdict.ERROR)
+    )
     if unchecked:
         said.append(f"{_count(unchecked, 'check result')} could not be judged")
     return tuple(said)

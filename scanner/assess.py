@@ -28,6 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 from scanner import iec62443
 from scanner.errors import StoreError
 from scanner.facts import Account, DeviceSettings, RunningConfiguration
+from scanner.fold import folded, renamed_in
 from scanner.iec62443 import FR_KEY, Catalogue, Requirement
 from scanner.model import (
     FR_IDS,
@@ -127,6 +128,11 @@ def assess(
         levels += [_level(fr, place, own, catalogue) for fr in place.frs]
     by_id = {finding.id: finding for finding in findings}
     gaps = _gaps(results, by_id, zones, conduits, catalogue)
+    roadmap = _roadmap(gaps, by_id, catalogue)
+    used = _used(exchanges, findings, assets, observations)
+    titles = {finding.check: finding.title for finding in findings}
+    told, renamed = folded(findings)
+    results = [replace(result, findings=renamed_in(result.findings, renamed)) for result in results]
     return Assessment(
         schema=SCHEMA,
         site=site,
@@ -135,20 +141,20 @@ def assess(
         conduits=tuple(conduits),
         assets=tuple(assets),
         observations=tuple(observations),
-        exchanges=_used(exchanges, findings, assets, observations),
-        findings=tuple(findings),
+        exchanges=used,
+        findings=told,
         requirements=tuple(results),
         levels=tuple(levels),
-        gaps=gaps,
+        gaps=tuple(replace(gap, findings=renamed_in(gap.findings, renamed)) for gap in gaps),
         score=_scores(results, zones, catalogue),
-        roadmap=_roadmap(gaps, by_id, catalogue),
+        roadmap=roadmap,
         attestations=attestations,
         safety=safety,
         topology=topology or Topology(),
         titles={
             **catalogue.fr_titles,
             **{item.id: item.title for item in catalogue.requirements},
-            **{finding.check: finding.title for finding in findings},
+            **titles,
             **{check.id: check.title for check in checks},
         },
     )
@@ -785,7 +791,8 @@ def _used(
     rests_on = {o for asset in assets for own in asset.sources.values() for o in own}
     rests_on |= {source for asset in assets for source in asset.fact_sources}
     used = {name for finding in findings for name in finding.evidence}
-    used |= {x for o in observations if o.id in rests_on | used for x in o.exchanges}
+    rests_on |= used
+    used |= {x for o in observations if o.id in rests_on for x in o.exchanges}
     return tuple(exchange for exchange in exchanges if exchange.id in used)
 
 

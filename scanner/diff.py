@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scanner.correlate import clean, question, reach, same
+from scanner.fold import spread
 from scanner.model import (
     IDENTITY_FIELDS,
     Assessment,
@@ -31,6 +32,9 @@ SEEN = frozenset(
 )
 CLOSED = frozenset({Outcome.REFUSED, Outcome.SILENT})
 SETTLED = frozenset({Verdict.PASS, Verdict.NOT_APPLICABLE})
+
+Judged = Mapping[tuple[str, ...], Sequence[tuple[str, Verdict]]]
+"""(id, verdict) of the findings by check, scope and subject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,10 +211,14 @@ def _ids(names: Iterable[str]) -> tuple[str, ...]:
 # --- findings ----------------------------------------------------------------------------------
 
 
-def _by_subject(findings: Sequence[Finding]) -> dict[tuple[str, ...], list[Finding]]:
-    found: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+def _by_subject(findings: Sequence[Finding]) -> Judged:
+    found: dict[tuple[str, ...], list[tuple[str, Verdict]]] = defaultdict(list)
     for finding in findings:
-        found[_subject(finding)].append(finding)
+        if finding.of_several:
+            for name, asset in spread(finding):
+                found[finding.check, "asset", asset].append((name, finding.verdict))
+        else:
+            found[_subject(finding)].append((finding.id, finding.verdict))
     return found
 
 
@@ -222,7 +230,7 @@ def _subject(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _is_fixed(failure: Finding, judged: Mapping[tuple[str, ...], Sequence[Finding]]) -> bool:
+def _is_fixed(failure: Finding, judged: Judged) -> bool:
     """
     Whether the later run looked again and the failure is no more.
 
@@ -230,10 +238,10 @@ def _is_fixed(failure: Finding, judged: Mapping[tuple[str, ...], Sequence[Findin
     removed), the check must have settled everything else on that subject, so that nothing hides.
     """
     now = judged.get(_subject(failure), ())
-    for finding in now:
-        if finding.id == failure.id:
-            return finding.verdict in SETTLED
-    return bool(now) and all(f.verdict in SETTLED or f.verdict is Verdict.FAIL for f in now)
+    for name, verdict in now:
+        if name == failure.id:
+            return verdict in SETTLED
+    return bool(now) and all(v in SETTLED or v is Verdict.FAIL for _, v in now)
 
 
 # --- levels ------------------------------------------------------------------------------------

@@ -30,10 +30,13 @@ class Tier(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Tier).index(self)
+        return _TIERS[self]
 
     def allows(self, wanted: Tier) -> bool:
-        return self.rank >= wanted.rank
+        return _TIERS[self] >= _TIERS[wanted]
+
+
+_TIERS = {tier: rank for rank, tier in enumerate(Tier)}
 
 
 class Transport(StrEnum):
@@ -106,7 +109,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 is the worst."""
-        return list(Severity).index(self)
+        return _SEVERITIES[self]
+
+
+_SEVERITIES = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Exploitability(StrEnum):
@@ -117,7 +123,10 @@ class Exploitability(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Exploitability).index(self)
+        return _EXPLOITABILITIES[self]
+
+
+_EXPLOITABILITIES = {one: rank for rank, one in enumerate(Exploitability)}
 
 
 class Effort(StrEnum):
@@ -334,7 +343,8 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    A check's word on one subject.
+    A check's word on one subject, or on each of several assets (scanner/fold.py): `asset` is None
+    then though the scope is "asset", and `places` names them.
 
     `id` is stable over runs: check, scope and subject. `evidence` are ids of exchanges (x…) and
     observations (o…), or "file:…" for what was read from the owner's files.
@@ -357,6 +367,15 @@ class Finding:
     remedy: str
     needs_outage: bool
     evidence: tuple[str, ...]
+
+    @property
+    def of_several(self) -> bool:
+        return self.scope == "asset" and self.asset is None
+
+    @property
+    def number(self) -> int:
+        """How many subjects it is the word on."""
+        return len(self.places) if self.of_several else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

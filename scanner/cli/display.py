@@ -315,7 +315,7 @@ def share(value: float | None) -> str:
 def _show_findings(console: Console, assessment: Assessment) -> None:
     failed = [f for f in assessment.findings if f.verdict is Verdict.FAIL]
     by_severity = Counter(finding.severity for finding in failed)
-    not_checked = sum(1 for f in assessment.findings if f.verdict is Verdict.NOT_CHECKED)
+    not_checked = sum(f.number for f in assessment.findings if f.verdict is Verdict.NOT_CHECKED)
     counts = ", ".join(f"{by_severity[s]} {s}" for s in Severity if by_severity[s]) or "none"
     console.print(
         f"[bold]Findings:[/bold] {counts}; {not_checked} checks could not tell (never a pass)"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scanner.correlate import Declared, assets
 from scanner.diff import Change, Diff, LevelChange, diff
 from scanner.facts import DeviceIdentity
+from scanner.fold import folded
 from scanner.model import (
     Assessment,
     Effort,
@@ -22,6 +23,7 @@ from scanner.model import (
     Level,
     Observation,
     Outcome,
+    Place,
     RunInfo,
     Safety,
     SafetyFigures,
@@ -292,6 +294,32 @@ def test_one_of_two_failures_can_be_fixed() -> None:
 def test_another_assets_pass_fixes_nothing() -> None:
     elsewhere = finding(Verdict.PASS, subject="control/192.168.0.11")
     assert of_findings([FAIL], [elsewhere]).unverified_findings == (FAIL.id,)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "about", "fixed"),
+    [
+        (Verdict.NOT_APPLICABLE, "port 502", True),
+        (Verdict.NOT_APPLICABLE, "", True),
+        (Verdict.NOT_CHECKED, "port 502", False),
+        (Verdict.NOT_CHECKED, "", False),
+    ],
+)
+def test_a_word_on_many_assets_is_a_word_on_each(verdict: Verdict, about: str, fixed: bool) -> None:
+    alike = [
+        replace(
+            finding(verdict, about=about, subject=subject),
+            places=(Place(zone="control", asset=subject),),
+        )
+        for subject in (ID, "control/192.168.0.11")
+    ]
+    told, _ = folded(alike)
+    assert len(told) == 1
+
+    found = of_findings([FAIL], list(told))
+    assert found.fixed_findings == ((FAIL.id,) if fixed else ())
+    elsewhere = finding(Verdict.FAIL, subject="control/192.168.0.99")
+    assert of_findings([elsewhere], list(told)).unverified_findings == (elsewhere.id,)
 
 
 # --- levels ------------------------------------------------------------------------------------
