@@ -13,6 +13,7 @@ on two ports), so ids end in "port N" there. Ids are stable over runs:
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,15 +95,13 @@ def findings(
         tiers={zone.id: zone.tier for zone in zones},
         granted=granted or {},
     )
+    whole_zones = [_zone(zone, assets, observations, seen) for zone in zones]
     found: list[Finding] = []
     for check in checks:
         if check.reads is Zone:
-            for zone in zones:
-                own = tuple(asset for asset in assets if asset.zone == zone.id)
+            for judged, from_files in whole_zones:
+                zone = judged.info
                 subject = _Subject(scope="zone", key=zone.id, zone=zone.id)
-                unasked = _unasked(zone, observations)
-                judged = Zone(info=zone, assets=own, unasked=unasked)
-                from_files = frozenset(asset.id for asset in own if _from_files_only(asset, seen))
                 found += _whole(check, subject, judged, site, seen, from_files)
         elif check.reads is Conduit:
             for conduit in conduits:
@@ -123,15 +122,30 @@ def findings(
     return _one_per_id(found)
 
 
+def _zone(
+    zone: ZoneInfo, assets: Sequence[Asset], observations: Sequence[Observation], seen: _Seen
+) -> tuple[Zone, frozenset[str]]:
+    """The zone as its checks read it, and its assets that are known from imported files only."""
+    own = tuple(asset for asset in assets if asset.zone == zone.id)
+    judged = Zone(info=zone, assets=own, unasked=_unasked(zone, observations))
+    return judged, frozenset(asset.id for asset in own if _from_files_only(asset, seen))
+
+
 def _unasked(zone: ZoneInfo, observations: Sequence[Observation]) -> int:
     """How many device addresses of the zone's networks were not asked, or not to the end."""
     own = _by_address(o for o in observations if o.zone == zone.id)
-    asked = {address for (_, address), seen in own.items() if reach(seen) != "not_visited"}
+    asked = {ip_address(a) for (_, a), seen in own.items() if reach(seen) != "not_visited"}
+    numbers = {
+        version: sorted(int(address) for address in asked if address.version == version)
+        for version in (4, 6)
+    }
     total = 0
     for text in zone.networks:
         network = ip_network(text)
         edges = 2 if network.version == 4 and network.prefixlen <= 30 else 0
-        inside = sum(1 for address in asked if ip_address(address) in network)
+        first, last = int(network.network_address), int(network.broadcast_address)
+        known = numbers[network.version]
+        inside = bisect_right(known, last) - bisect_left(known, first)
         total += max(network.num_addresses - edges - inside, 0)
     return total
 
