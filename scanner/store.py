@@ -22,11 +22,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     Connection,
@@ -39,6 +40,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    bindparam,
     insert,
     select,
     type_coerce,
@@ -222,7 +224,7 @@ class RunStore:
             place,
             RUN,
             exclusive=True,
-            fill=lambda connection: _begin_run(_Log(connection, None), run, now),
+            fill=lambda connection: _begin_run(_Log(connection, None, _Known()), run, now),
             busy_timeout_s=busy_timeout_s,
         )
         try:
@@ -610,15 +612,27 @@ class _Log:
 
     connection: Connection
     last: Event | None
+    known: _Known
 
     def append(self, kind: str, content: Mapping[str, object]) -> Event:
         event = evidence.append(self.last, kind, content)
         self.connection.execute(
-            insert(events_table),
+            _ADD_EVENT,
             {"seq": event.seq, "kind": kind, "payload": event.payload, "sha256": event.sha256},
         )
         self.last = event
         return event
+
+
+@dataclass(slots=True)
+class _Known:
+    """
+    What the one writer has written itself and need not read again: states of questions, and the
+    exchanges that have not ended. A transaction that fails ends the writer, and this with it.
+    """
+
+    states: dict[str, str] = field(default_factory=dict)
+    under_way: set[int] = field(default_factory=set)
 
 
 class _Writer:
@@ -638,6 +652,7 @@ class _Writer:
         )
         self._failure: str | None = None
         self._stopped = False
+        self._known = _Known()
         self._gate = threading.Lock()
         with base.reading() as connection:
             self._last = _last_event(connection)
@@ -691,7 +706,7 @@ class _Writer:
     def _commit(self, batch: list[tuple[Callable[[_Log], object], Future[object]]]) -> None:
         done: list[tuple[Future[object], object]] = []
         with self._base.writing() as connection:
-            log = _Log(connection, self._last)
+            log = _Log(connection, self._last, self._known)
             for job, waiting in batch:
                 try:
                     done.append((waiting, job(log)))
@@ -717,6 +732,25 @@ class _Writer:
 
 
 # --- jobs of the writer ------------------------------------------------------------------------
+
+# Made once: SQLAlchemy takes longer to build such a statement than SQLite to carry it out.
+_WHICH: Final[BindParameter[Any]] = bindparam("which")
+_ADD_EVENT: Final = insert(events_table)
+_ADD_EXCHANGE: Final = insert(exchanges_table)
+_ADD_QUESTION: Final = insert(questions_table)
+_ADD_OBSERVATION: Final = insert(observations_table)
+_CHANGE_EXCHANGE: Final = update(exchanges_table).where(exchanges_table.c.seq == _WHICH)
+_CHANGE_QUESTION: Final = update(questions_table).where(questions_table.c.key == _WHICH)
+_END_OF_EXCHANGE: Final = select(exchanges_table.c.finished_at).where(
+    exchanges_table.c.seq == _WHICH
+)
+_STATE_OF_QUESTION: Final = select(questions_table.c.state).where(questions_table.c.key == _WHICH)
+_OBSERVATION_OF_ID: Final = select(observations_table.c.seq).where(
+    observations_table.c.id == _WHICH
+)
+_OUTDATE_OBSERVATIONS: Final = (
+    update(observations_table).where(observations_table.c.question == _WHICH).values(current=False)
+)
 
 
 def _begin_run(log: _Log, run: RunMeta, now: datetime) -> None:
@@ -749,7 +783,7 @@ def _write_intent(log: _Log, row: dict[str, object], request: bytes, sent_at: da
     }
     event = log.append("intent", content)
     log.connection.execute(
-        insert(exchanges_table),
+        _ADD_EXCHANGE,
         row
         | {
             "seq": event.seq,
@@ -762,6 +796,7 @@ def _write_intent(log: _Log, row: dict[str, object], request: bytes, sent_at: da
             "sha256": event.sha256,
         },
     )
+    log.known.under_way.add(event.seq)
     return f"x{event.seq}"
 
 
@@ -772,11 +807,11 @@ def _write_end(
     reply: bytes,
     finished_at: datetime,
 ) -> None:
-    x = exchanges_table.c
     number = _number(exchange_id)
-    found = log.connection.execute(select(x.finished_at).where(x.seq == number)).one_or_none()
-    if found is None or found.finished_at is not None:
-        raise ToolBug(f"exchange {exchange_id} is unknown or has ended already")
+    if number not in log.known.under_way:
+        found = log.connection.execute(_END_OF_EXCHANGE, {"which": number}).one_or_none()
+        if found is None or found.finished_at is not None:
+            raise ToolBug(f"exchange {exchange_id} is unknown or has ended already")
     content = row | {
         "exchange": exchange_id,
         "finished_at": _time(finished_at),
@@ -785,7 +820,8 @@ def _write_end(
     }
     event = log.append("ended", content)
     values = {"finished_at": finished_at, "reply": reply, "sha256": event.sha256}
-    log.connection.execute(update(exchanges_table).where(x.seq == number).values(row | values))
+    log.connection.execute(_CHANGE_EXCHANGE, row | values | {"which": number})
+    log.known.under_way.discard(number)
 
 
 def _finish_question(log: _Log, observation: Observation) -> Observation:
@@ -796,8 +832,7 @@ def _finish_question(log: _Log, observation: Observation) -> Observation:
         raise ToolBug(f"question {key!r} is {before} already")
     seq = (log.last.seq if log.last else 0) + 1
     kept = observation if observation.id else replace(observation, id=f"o{seq}")
-    o = observations_table.c
-    if log.connection.execute(select(o.seq).where(o.id == kept.id)).first():
+    if log.connection.execute(_OBSERVATION_OF_ID, {"which": kept.id}).first():
         raise ToolBug(f"observation id {kept.id!r} is taken")
     kept, body = _as_json(kept)
     log.append(
@@ -811,11 +846,9 @@ def _finish_question(log: _Log, observation: Observation) -> Observation:
             "sha256": evidence.digest(body.encode()),
         },
     )
+    log.connection.execute(_OUTDATE_OBSERVATIONS, {"which": key})
     log.connection.execute(
-        update(observations_table).where(o.question == key).values(current=False)
-    )
-    log.connection.execute(
-        insert(observations_table),
+        _ADD_OBSERVATION,
         {"seq": seq, "id": kept.id, "question": key, "current": True, "body": body},
     )
     row: dict[str, object] = {"state": state}
@@ -881,10 +914,13 @@ def _refuse_journal(place: str | Path) -> None:
 
 
 def _question_state(log: _Log, key: str) -> str | None:
-    q = questions_table.c
+    if (known := log.known.states.get(key)) is not None:
+        return known
     found: str | None = log.connection.execute(
-        select(q.state).where(q.key == key)
+        _STATE_OF_QUESTION, {"which": key}
     ).scalar_one_or_none()
+    if found is not None:
+        log.known.states[key] = found
     return found
 
 
@@ -897,12 +933,11 @@ def _was_asked(log: _Log, key: str) -> bool:
 
 
 def _put_question(log: _Log, key: str, row: dict[str, object], *, known: bool) -> None:
-    q = questions_table
-    log.connection.execute(
-        update(q).where(q.c.key == key).values(row)
-        if known
-        else insert(q).values(row | {"key": key})
-    )
+    if known:
+        log.connection.execute(_CHANGE_QUESTION, row | {"which": key})
+    else:
+        log.connection.execute(_ADD_QUESTION, row | {"key": key})
+    log.known.states[key] = str(row["state"])
 
 
 def _interrupted(question: StartedQuestion, now: datetime) -> Observation:
