@@ -202,9 +202,8 @@ class Engine:
     def _obey(self, visit: _Visit) -> None:
         """Whatever was told by now may make rules stricter, and never looser (promise 14)."""
         place = (visit.plan.zone, visit.plan.addresses[0])
-        for address in visit.plan.addresses:
-            if visit.device.figures.exchanges and (link := self._link_address(address)):
-                visit.links.add(link)
+        if visit.device.figures.exchanges:  # else the kernel had no reason to learn its address
+            visit.links.update(filter(None, map(self._link_address, visit.plan.addresses)))
         if not visit.look_up():
             return
         self.known_fragile[place] = visit.fragile
@@ -415,6 +414,7 @@ class _Visit:
         self.busy_s = 0.0
         self.links: set[str] = set()
         self.rule_seen = False
+        self.looked_at: tuple[list[DeviceIdentity], set[str]] | None = None
         self.fragile = plan.fragile
         self.rule = fragile.strictest(plan.fragile)
         self._outcomes: dict[tuple[Target, str, Tier], Outcome] = {}
@@ -452,6 +452,9 @@ class _Visit:
     def look_up(self) -> bool:
         """Whether an entry of the fragile list fits that did not fit before, or any at first."""
         told = [fact for fact in self.known if isinstance(fact, DeviceIdentity)]
+        if self.looked_at == (told, self.links):
+            return False
+        self.looked_at = told, set(self.links)
         found = {entry.id: entry for entry in self.fragile}
         found |= {entry.id: entry for entry in fragile.matching(told, self.links)}
         if len(found) == len(self.fragile) and self.rule_seen:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -179,7 +180,7 @@ class Entry:
     example: Identity | None
 
     def fits(self, told: Iterable[Told], link_addresses: Iterable[str] = ()) -> bool:
-        if any(address.lower()[:8] in self.ouis for address in link_addresses):
+        if self.ouis and any(one.lower()[:8] in self.ouis for one in link_addresses):
             return True
         if self.model is None:
             return False
@@ -239,23 +240,38 @@ def connections_of(transport: Transport, connections: int) -> int:
     return connections if transport is Transport.TCP else 0
 
 
-def link_address(address: str, table: Path = ARP_TABLE) -> str | None:
+class Neighbours:
     """
-    The MAC address that the kernel holds for a neighbour, "00:90:e8:…"; None when it holds none
-    (not on a local link, nobody there, or no such table on this system). Nothing is sent.
+    The MAC addresses that the kernel holds for neighbours. Its table is read anew for an address
+    that was not in it before, and never for our own host's.
 
     Source: proc(5), /proc/net/arp: IP address, HW type, flags (0x2: complete), HW address, …
     """
-    try:
-        lines = table.read_text(encoding="ascii", errors="replace").splitlines()[1:]
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        if len(fields) >= 4 and fields[0] == address and fields[1] == "0x1":
-            complete = fields[2].startswith("0x") and int(fields[2], 16) & 0x2
-            return fields[3].lower() if complete else None
-    return None
+
+    def __init__(self, table: Path = ARP_TABLE) -> None:
+        self._table = table
+        self._known: dict[str, str] = {}
+
+    def link_address(self, address: str) -> str | None:
+        """
+        "00:90:e8:…"; None when the kernel holds none (not on a local link, nobody there, or no
+        such table on this system). Nothing is sent.
+        """
+        if address not in self._known and not ip_address(address).is_loopback:
+            self._read()
+        return self._known.get(address)
+
+    def _read(self) -> None:
+        try:
+            lines = self._table.read_text(encoding="ascii", errors="replace").splitlines()[1:]
+        except OSError:
+            return
+        for line in lines:
+            fields = line.split()
+            if len(fields) < 4 or fields[1] != "0x1" or not fields[2].startswith("0x"):
+                continue
+            if int(fields[2], 16) & 0x2:
+                self._known[fields[0]] = fields[3].lower()
 
 
 # --- the file ------------------------------------------------------------------------------------

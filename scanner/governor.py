@@ -76,6 +76,8 @@ class Rate:
     def __init__(self, cap: int | None) -> None:
         self.cap = cap
         self._log: deque[tuple[float, int]] = deque()
+        self._logged = 0
+        """Packets in `_log`."""
         self._open: dict[int, tuple[float, int]] = {}
         self._left: dict[int, float] = {}
         self._numbers = count()
@@ -83,14 +85,14 @@ class Rate:
 
     def _inside(self, now: float) -> int:
         while self._log and self._log[0][0] <= now - WINDOW_S:
-            self._log.popleft()
+            self._logged -= self._log.popleft()[1]
         under_way = 0
         for number, (moment, packets) in list(self._open.items()):
             if moment <= now - LOST_S:
                 self.settle(number, 0, now)
             else:
                 under_way += packets
-        return sum(packets for _, packets in self._log) + under_way
+        return self._logged + under_way
 
     def wait(self, count: int, now: float) -> float:
         inside = self._inside(now)
@@ -118,6 +120,7 @@ class Rate:
         """Replace a reservation by what was used."""
         self._open.pop(number, None)
         left = self._left.pop(number, now)
+        self._logged += used
         if used:
             self._log.append((left, 1))
         if used > 1:

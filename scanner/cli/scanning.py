@@ -293,7 +293,7 @@ async def _run(
             executor=executor,
             finished=store.finished_questions(),
             earlier=store.observations(),
-            link_address=fragile.link_address,
+            link_address=fragile.Neighbours().link_address,
         )
         halt = _HaltKept(governor, store, since)
         beside = [

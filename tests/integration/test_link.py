@@ -87,7 +87,7 @@ from scanner import capture, link, privileges, plan, site
 from scanner.cli import certifying
 from scanner.cli.scanning import ScanOrder  # the composition root is loaded as for a scan
 from scanner.engine import Engine
-from scanner.fragile import link_address
+from scanner.fragile import Neighbours
 from scanner.governor import Governor
 from scanner.session import Grant
 from scanner.windows import Permission
@@ -124,7 +124,7 @@ async def main():
             lend=lambda device, question, known: Grant(
                 known=known, attempts=RefusingAttempts(), fingerprint_key=bytes(32)
             ),
-            executor=executor, link_address=link_address, link=helper,
+            executor=executor, link_address=Neighbours().link_address, link=helper,
         ).run()
     helper.close()
     seen = watcher.end()

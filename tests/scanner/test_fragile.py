@@ -144,11 +144,15 @@ def test_the_kernel_s_neighbour_table_is_read_and_nothing_else(tmp_path: Path) -
         "10.0.0.7         0x20        0x2         80:00:00:00:00:00     *        ib0\n"
     )
 
-    assert fragile.link_address("10.0.0.5", table) == "00:90:e8:01:02:03"
-    assert fragile.link_address("10.0.0.6", table) is None
-    assert fragile.link_address("10.0.0.7", table) is None
-    assert fragile.link_address("10.0.0.8", table) is None
-    assert fragile.link_address("10.0.0.5", tmp_path / "none") is None
+    neighbours = fragile.Neighbours(table)
+    assert neighbours.link_address("10.0.0.5") == "00:90:e8:01:02:03"
+    assert neighbours.link_address("10.0.0.6") is None
+    assert neighbours.link_address("10.0.0.7") is None
+    assert neighbours.link_address("10.0.0.8") is None
+    with table.open("a") as file:
+        file.write("10.0.0.8  0x1  0x2  00:90:E8:01:02:04  *  eth0\n127.0.0.1 0x1 0x2 00:01 * lo\n")
+    assert neighbours.link_address("10.0.0.8") == "00:90:e8:01:02:04"
+    assert fragile.Neighbours(tmp_path / "none").link_address("10.0.0.5") is None
 
 
 # --- only stricter -------------------------------------------------------------------------------
