@@ -27,6 +27,7 @@ from scanner import fragile
 from scanner.errors import BreakerOpen, Halted, OutsideWindow, Unreachable, WalkdownError, Withheld
 from scanner.facts import DeviceIdentity, Fact, LinkAddress, ModbusAccess
 from scanner.governor import Device, Governor
+from scanner.guards import specs
 from scanner.link import Helper
 from scanner.model import CONTROLLERS, NOBODY_THERE, Observation, Outcome, Target, Tier, Transport
 from scanner.plan import DevicePlan, Plan, PlannedQuestion
@@ -116,6 +117,8 @@ class Engine:
     async def run(self) -> None:
         """Ask everything that is not finished. Returns when all is done or nothing more may be."""
         loop = asyncio.get_running_loop()
+        # The first guard that is asked for loads all of them: here no device waits for it.
+        await loop.run_in_executor(self._executor, specs)
         for prepare in {probe.prepare for probe in self._plan.probes()}:
             await loop.run_in_executor(self._executor, prepare)
         self._tell("asking")

@@ -289,7 +289,7 @@ async def _run(
             plan=plan,
             governor=governor,
             journal=DiscreetJournal(store, Redactor(_secrets(which, plan, environment))),
-            lend=_Lender(which, state, environment, clock),
+            lend=_Lender(which, state, environment, clock, plan),
             executor=executor,
             finished=store.finished_questions(),
             earlier=store.observations(),
@@ -514,8 +514,15 @@ class _Lender:
     """What sessions are lent: options, the operator's login, matched defaults, the ledger."""
 
     def __init__(
-        self, which: site.Site, state: SiteState, environment: Mapping[str, str], clock: Clock
+        self,
+        which: site.Site,
+        state: SiteState,
+        environment: Mapping[str, str],
+        clock: Clock,
+        plan: Plan,
     ) -> None:
+        if any(probe.tier is Tier.LOGIN for probe in plan.probes()):
+            default_sets.load()  # before a device waits for it
         self._site = which
         self._state = state
         self._environment = environment

@@ -17,6 +17,7 @@ from scanner.engine import Engine
 from scanner.errors import BadReply, Silent, StoreError
 from scanner.facts import DeviceIdentity, Fact, ModbusAccess, S7Access
 from scanner.governor import SILENT_PORTS, Clock, Governor
+from scanner.guards import specs
 from scanner.model import Observation, Outcome, Tier, Transport
 from scanner.plan import build
 from scanner.session import Grant
@@ -137,6 +138,19 @@ async def scan(
         )
         await engine.run()
     return journal, engine, governor
+
+
+async def test_the_guards_are_loaded_before_a_device_waits_for_them(tmp_path: Path) -> None:
+    loaded: list[int] = []
+
+    async def run(session) -> tuple[Fact, ...]:
+        loaded.append(specs.cache_info().currsize)
+        return ()
+
+    specs.cache_clear()
+    await scan(tmp_path, (probe("modbus", run),))
+
+    assert loaded == [1]
 
 
 @pytest.mark.parametrize(("long_s", "grows"), [(0.0, True), (60.0, False)])
