@@ -60,6 +60,8 @@ def table(results: Mapping[str, Any]) -> str:
         text += f", of commit {results['commit']}"
     if results.get("date"):
         text += f", on {results['date']}"
+    if results.get("mixed"):
+        text += "; some rows on another state of the code, as said below"
     text += ".\n\n"
     text += row("", "Promise", "To reach", "Measured", "")
     text += row("--:", "---", "---", "---", "---")
